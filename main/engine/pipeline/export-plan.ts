@@ -1,0 +1,98 @@
+/**
+ * The plan of an export: everything that is fixed by headers and recipe before a weight is read. `plan-export.ts` makes it (pure),
+ * the runner executes it, the window shows it, resume compares it.
+ */
+import type { Dtype } from '../../../shared/domain/dtype.ts'
+import type { TensorSlice } from '../checkpoint/checkpoint.ts'
+import type { KvCacheFormat, ModuleFormat, ExportProfile } from '../quant/formats.ts'
+
+/** One tensor of the output, at its final place. */
+export interface PlannedTensor {
+  readonly name: string
+  readonly dtype: Dtype
+  readonly shape: readonly number[]
+  readonly sizeBytes: number
+  /** Index into `ExportPlan.shards`. */
+  readonly shardIndex: number
+  /** Absolute position in the shard file. */
+  readonly offsetBytes: number
+}
+
+export interface PlannedShard {
+  readonly fileName: string
+  readonly sizeBytes: number
+  /** Complete first bytes of the file: 8-byte length and padded JSON. */
+  readonly header: Uint8Array<ArrayBuffer>
+}
+
+/** One matrix of a quantize task and where its parts go. */
+export interface QuantizeMember {
+  readonly module: string
+  readonly source: TensorSlice
+  readonly weight: PlannedTensor
+  readonly weightScale: PlannedTensor
+  /** NVFP4 family: the tensor scale. */
+  readonly weightScale2: PlannedTensor | undefined
+}
+
+/** A unit of work: finished as a whole, journalled as a whole. */
+export type ExportTask =
+  | {
+      readonly kind: 'copy'
+      readonly taskIndex: number
+      readonly layerIndex: number | undefined
+      readonly source: TensorSlice
+      readonly output: PlannedTensor
+      /** Set when the identical profile stores a non-BF16 trunk tensor as BF16. */
+      readonly convertTo: 'BF16' | undefined
+    }
+  | {
+      /** Quantizes matrices that share one tensor amax (fusion group, gate/up of an expert) or a single matrix. */
+      readonly kind: 'quantize'
+      readonly taskIndex: number
+      readonly layerIndex: number | undefined
+      /** Routed expert this task belongs to. */
+      readonly expertIndex: number | undefined
+      readonly format: ModuleFormat
+      readonly members: readonly QuantizeMember[]
+    }
+
+/** A scale computed from calibration statistics, written by the runner itself (4 bytes each). */
+export interface PlannedActivationScale {
+  readonly output: PlannedTensor
+  /** Quantizer names whose maximum is the amax: one, or all of a fusion group. Empty when constant. */
+  readonly sites: readonly string[]
+  /** Index within a per-expert statistic; undefined for linears and KV. */
+  readonly expertIndex: number | undefined
+  /** `shared`: the maximum over all experts of the site. */
+  readonly scope: 'module' | 'per_expert' | 'shared'
+  readonly constantAmax: number | undefined
+  /** scale = amax * f32(1 / divisor) in the cuda profile. */
+  readonly divisor: number
+}
+
+export interface PlannedTextFile {
+  readonly fileName: string
+  readonly text: string
+}
+
+export interface ExportPlan {
+  readonly profile: ExportProfile
+  readonly kvCache: KvCacheFormat
+  readonly recipeName: string
+  /** Formats by module name; modules that stay unquantized are absent. */
+  readonly formats: ReadonlyMap<string, ModuleFormat>
+  readonly shards: readonly PlannedShard[]
+  /** In state-dict order. */
+  readonly tensors: readonly PlannedTensor[]
+  readonly tasks: readonly ExportTask[]
+  readonly activationScales: readonly PlannedActivationScale[]
+  /** Quantizer names that must have statistics before the run can end. Empty = data-free. */
+  readonly calibrationSites: readonly string[]
+  /** config.json, hf_quant_config.json, model.safetensors.index.json; index only for more than one shard. */
+  readonly textFiles: readonly PlannedTextFile[]
+  readonly sourceBytes: number
+  readonly outputBytes: number
+  readonly quantizedSourceBytes: number
+  readonly quantizedOutputBytes: number
+}
