@@ -28,7 +28,8 @@ export function formatDuration(durationMs: number, locale?: string): string {
   if (seconds < 10) return `${formatNumber(seconds, 1, locale)} s`
   const whole = Math.round(seconds)
   if (whole < 60) return `${formatNumber(whole, 0, locale)} s`
-  if (whole < 3600) return `${formatNumber(Math.floor(whole / 60), 0, locale)} min ${formatNumber(whole % 60, 0, locale)} s`
+  if (whole < 3600)
+    return `${formatNumber(Math.floor(whole / 60), 0, locale)} min ${formatNumber(whole % 60, 0, locale)} s`
   return `${formatNumber(Math.floor(whole / 3600), 0, locale)} h ${formatNumber(Math.floor((whole % 3600) / 60), 0, locale)} min`
 }
 

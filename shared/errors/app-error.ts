@@ -33,7 +33,9 @@ export class AppError extends Error {
   readonly remedy: string
 
   constructor(code: ErrorCode, details: AppErrorDetails) {
-    super(`${code}: ${details.subject}: ${details.problem}. ${capitalise(details.remedy)}.`, { cause: details.cause })
+    super(`${code}: ${details.subject}: ${details.problem}. ${capitalise(details.remedy)}.`, {
+      cause: details.cause,
+    })
     this.name = 'AppError'
     this.code = code
     this.kind = ERROR_KINDS[code]
@@ -50,7 +52,9 @@ export class AppError extends Error {
 
   serialise(): SerialisedError {
     const { code, kind, subject, problem, remedy, stack } = this
-    return stack === undefined ? { code, kind, subject, problem, remedy } : { code, kind, subject, problem, remedy, stack }
+    return stack === undefined
+      ? { code, kind, subject, problem, remedy }
+      : { code, kind, subject, problem, remedy, stack }
   }
 
   static revive(error: SerialisedError): AppError {
@@ -75,7 +79,11 @@ export class AppError extends Error {
 /** For what a caller cannot cause: a false condition is our bug. Throws INVARIANT. */
 export function invariant(condition: boolean, message: string): asserts condition {
   if (!condition) {
-    throw new AppError('INVARIANT', { subject: 'Quantmill', problem: message, remedy: 'report this with the job log' })
+    throw new AppError('INVARIANT', {
+      subject: 'Quantmill',
+      problem: message,
+      remedy: 'report this with the job log',
+    })
   }
 }
 

@@ -21,7 +21,9 @@ export interface CalibrationStats {
 export function mergeStats(left: CalibrationStats, right: CalibrationStats): CalibrationStats {
   return {
     amax: mergeBy(left.amax, right.amax, (a, b) => a.map((value, i) => propagatingMax(value, b[i] ?? 0))),
-    expertTokens: mergeBy(left.expertTokens, right.expertTokens, (a, b) => a.map((value, i) => value + (b[i] ?? 0))),
+    expertTokens: mergeBy(left.expertTokens, right.expertTokens, (a, b) =>
+      a.map((value, i) => value + (b[i] ?? 0)),
+    ),
     tokenCount: left.tokenCount + right.tokenCount,
   }
 }
@@ -32,7 +34,11 @@ function propagatingMax(a: number, b: number): number {
   return Number.isNaN(a) || Number.isNaN(b) ? Number.NaN : Math.max(a, b)
 }
 
-function mergeBy<T>(left: ReadonlyMap<string, T>, right: ReadonlyMap<string, T>, combine: (a: T, b: T) => T): Map<string, T> {
+function mergeBy<T>(
+  left: ReadonlyMap<string, T>,
+  right: ReadonlyMap<string, T>,
+  combine: (a: T, b: T) => T,
+): Map<string, T> {
   const merged = new Map(left)
   for (const [key, value] of right) {
     const present = merged.get(key)

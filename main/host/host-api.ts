@@ -1,0 +1,73 @@
+/**
+ * What the engine host offers to whoever has authority over paths: Electron main (across a utility process), the browser server and the
+ * command line (in process). Paths are real, absolute and already granted; the renderer never gets here directly.
+ */
+import type { CheckpointSummary, TensorPage } from '../../shared/domain/checkpoint-summary.ts'
+import type { JobId, JobLogLine, JobSnapshot } from '../../shared/domain/job.ts'
+import type { PlanSummary } from '../../shared/domain/plan-summary.ts'
+import type { RecipeSummary } from '../../shared/domain/recipe-summary.ts'
+import type { RunOptions } from '../../shared/domain/run-options.ts'
+
+export interface HostStartRequest {
+  readonly checkpointPath: string
+  readonly options: RunOptions
+  /** Absolute path of the finished export; must not exist or be an empty folder. */
+  readonly outputPath: string
+  /** Absolute path of a .txt, .jsonl or .safetensors file; undefined = built-in set. */
+  readonly calibrationPath?: string | undefined
+  /** Absolute path of a calibration dump (.safetensors or .json); replaces calibration. */
+  readonly amaxPath?: string | undefined
+  readonly canOverwrite?: boolean | undefined
+}
+
+export interface HostApi {
+  'checkpoint.open'(input: { readonly checkpointPath: string }): Promise<CheckpointSummary>
+  'checkpoint.list_tensors'(input: {
+    readonly checkpointPath: string
+    readonly filter: string
+    readonly offset: number
+    readonly limit: number
+  }): Promise<TensorPage>
+  'recipe.list'(input: Record<string, never>): Promise<readonly RecipeSummary[]>
+  'plan.make'(input: { readonly checkpointPath: string; readonly options: RunOptions }): Promise<PlanSummary>
+  'device.list'(
+    input: Record<string, never>,
+  ): Promise<
+    readonly {
+      readonly device: 'cpu' | 'webgpu' | 'cuda'
+      readonly isAvailable: boolean
+      readonly detail: string
+    }[]
+  >
+  'job.start'(input: HostStartRequest): Promise<{ readonly jobId: JobId }>
+  'job.cancel'(input: { readonly jobId: JobId }): Promise<void>
+  'job.get'(input: { readonly jobId: JobId }): Promise<JobSnapshot>
+  'job.list'(input: Record<string, never>): Promise<readonly JobSnapshot[]>
+  'job.get_log'(input: { readonly jobId: JobId }): Promise<readonly JobLogLine[]>
+  /** Stops every job cooperatively and releases the device; resolves when no native code runs any more. */
+  'host.shutdown'(input: Record<string, never>): Promise<void>
+}
+
+export type HostRoute = keyof HostApi
+export interface HostEvents {
+  readonly 'job.snapshot': JobSnapshot
+  readonly 'job.log': JobLogLine
+}
+
+/** Messages between Electron main and the host process (structured clone). */
+export type HostRequestMessage = {
+  readonly kind: 'request'
+  readonly seq: number
+  readonly route: HostRoute
+  readonly input: unknown
+}
+export type HostMessage =
+  | { readonly kind: 'reply'; readonly seq: number; readonly ok: true; readonly value: unknown }
+  | {
+      readonly kind: 'reply'
+      readonly seq: number
+      readonly ok: false
+      readonly error: import('../../shared/errors/app-error.ts').SerialisedError
+    }
+  | { readonly kind: 'event'; readonly event: keyof HostEvents; readonly payload: unknown }
+  | { readonly kind: 'ready' }

@@ -1,0 +1,50 @@
+/** What each route answers and which events exist. Types only: the renderer imports this file, never the schemas' values. */
+import type { AppInfo, FolderListing, PathGrant } from '../domain/app-info.ts'
+import type { CheckpointSummary, TensorPage } from '../domain/checkpoint-summary.ts'
+import type { JobId, JobLogLine, JobSnapshot } from '../domain/job.ts'
+import type { PlanSummary } from '../domain/plan-summary.ts'
+import type { RecipeSummary } from '../domain/recipe-summary.ts'
+import type { SerialisedError } from '../errors/app-error.ts'
+import type { RouteInput, RouteName } from './schemas.ts'
+
+export interface RouteOutputs {
+  'app.get_info': AppInfo
+  /** undefined = the user closed the dialog. */
+  'grant.pick': PathGrant | undefined
+  'grant.use_sample': PathGrant
+  'folder.list': FolderListing
+  'folder.grant': PathGrant
+  'checkpoint.open': CheckpointSummary
+  'checkpoint.list_tensors': TensorPage
+  'recipe.list': readonly RecipeSummary[]
+  'plan.make': PlanSummary
+  'job.start': { readonly jobId: JobId }
+  'job.cancel': undefined
+  'job.get': JobSnapshot
+  'job.list': readonly JobSnapshot[]
+  'job.get_log': readonly JobLogLine[]
+  'job.reveal_output': undefined
+}
+
+export type RouteOutput<R extends RouteName> = RouteOutputs[R]
+
+export interface AppEvents {
+  /** At most ten a second per job, plus one for each change of state. */
+  'job.snapshot': JobSnapshot
+  'job.log': JobLogLine
+  /** A folder dropped on the window became a grant. */
+  'grant.dropped': PathGrant
+}
+
+export type EventName = keyof AppEvents
+
+/** What crosses the wire for a request: never a rejection. */
+export type Reply<T> =
+  { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: SerialisedError }
+
+/** The whole surface that a preload script or the browser bridge gives the renderer. */
+export interface RendererApi {
+  request<R extends RouteName>(route: R, input: RouteInput<R>): Promise<Reply<RouteOutput<R>>>
+  /** Returns a function that stops listening. */
+  on<E extends EventName>(event: E, listener: (payload: AppEvents[E]) => void): () => void
+}

@@ -1,0 +1,66 @@
+/** Run-time schemas of everything the renderer may send. Requests are untrusted: sizes and counts are bounded here. */
+import * as z from 'zod/mini'
+import { DEVICES, DIALECTS, EXPERT_INPUT_SCALES, KV_CACHE_FORMATS, PROFILES } from '../domain/run-options.ts'
+
+const shortText = z.string().check(z.minLength(1), z.maxLength(256))
+export const grantIdSchema = z.string().check(z.regex(/^g_[A-Za-z0-9_-]{8,64}$/))
+export const jobIdSchema = z.string().check(z.regex(/^j_[A-Za-z0-9_-]{1,64}$/))
+export const entryIdSchema = z.string().check(z.regex(/^e_[A-Za-z0-9_-]{1,64}$/))
+const wholeNumber = (minimum: number, maximum: number) => z.int().check(z.gte(minimum), z.lte(maximum))
+
+/** A file name the user chose for the output folder: one segment, no separators, no leading dot. */
+export const outputNameSchema = z.string().check(z.regex(/^[A-Za-z0-9_][A-Za-z0-9._+ -]{0,199}$/))
+
+export const runOptionsSchema = z.strictObject({
+  recipe: shortText,
+  recipeText: z.optional(z.string().check(z.maxLength(1_000_000))),
+  kv: z.optional(z.enum(KV_CACHE_FORMATS)),
+  dialect: z.enum(DIALECTS),
+  profile: z.enum(PROFILES),
+  expertInputScale: z.optional(z.enum(EXPERT_INPUT_SCALES)),
+  maxShardSizeBytes: wholeNumber(1_000_000, Number.MAX_SAFE_INTEGER),
+  samples: wholeNumber(1, 1_000_000),
+  sequenceLength: wholeNumber(2, 262_144),
+  device: z.enum(DEVICES),
+  workers: wholeNumber(0, 256),
+})
+
+export const grantPurposeSchema = z.enum(['checkpoint', 'output', 'calibration', 'recipe'])
+
+export const REQUEST_SCHEMAS = {
+  'app.get_info': z.strictObject({}),
+  'grant.pick': z.strictObject({ purpose: grantPurposeSchema }),
+  'grant.use_sample': z.strictObject({}),
+  'folder.list': z.strictObject({ entryId: z.optional(entryIdSchema) }),
+  'folder.grant': z.strictObject({ entryId: entryIdSchema, purpose: grantPurposeSchema }),
+  'checkpoint.open': z.strictObject({ grantId: grantIdSchema }),
+  'checkpoint.list_tensors': z.strictObject({
+    grantId: grantIdSchema,
+    filter: z.string().check(z.maxLength(256)),
+    offset: wholeNumber(0, 100_000_000),
+    limit: wholeNumber(1, 5_000),
+  }),
+  'recipe.list': z.strictObject({}),
+  'plan.make': z.strictObject({ grantId: grantIdSchema, options: runOptionsSchema }),
+  'job.start': z.strictObject({
+    grantId: grantIdSchema,
+    options: runOptionsSchema,
+    /** undefined = the built-in calibration set. */
+    calibrationGrantId: z.optional(grantIdSchema),
+    /** Folder that will hold the output folder; undefined = beside the checkpoint. */
+    outputGrantId: z.optional(grantIdSchema),
+    outputName: outputNameSchema,
+  }),
+  'job.cancel': z.strictObject({ jobId: jobIdSchema }),
+  'job.get': z.strictObject({ jobId: jobIdSchema }),
+  'job.list': z.strictObject({}),
+  'job.get_log': z.strictObject({ jobId: jobIdSchema }),
+  'job.reveal_output': z.strictObject({ jobId: jobIdSchema }),
+} as const
+
+export type RouteName = keyof typeof REQUEST_SCHEMAS
+export type RouteInput<R extends RouteName> = z.infer<(typeof REQUEST_SCHEMAS)[R]>
+
+export function isRouteName(text: string): text is RouteName {
+  return Object.hasOwn(REQUEST_SCHEMAS, text)
+}

@@ -1,0 +1,123 @@
+/** State, progress and result of one run, as the host publishes it. Plain data, JSON safe. */
+import type { SerialisedError } from '../errors/app-error.ts'
+
+export type JobId = string & { readonly __brand: 'JobId' }
+
+export const STAGE_NAMES = ['plan', 'calibrate', 'export', 'seal', 'verify'] as const
+export type StageName = (typeof STAGE_NAMES)[number]
+
+export interface StageProgress {
+  readonly name: StageName
+  readonly state: 'waiting' | 'active' | 'done' | 'skipped'
+  /** In `unit`; totals are known from the plan. */
+  readonly done: number
+  readonly total: number
+  readonly unit: 'bytes' | 'layers' | 'steps'
+}
+
+export type JobState =
+  | { readonly kind: 'queued' }
+  | { readonly kind: 'running'; readonly stage: StageName }
+  | { readonly kind: 'cancelling'; readonly stage: StageName }
+  | { readonly kind: 'cancelled' }
+  | { readonly kind: 'failed'; readonly error: SerialisedError }
+  | { readonly kind: 'succeeded'; readonly report: RunReport }
+
+export type JobEvent =
+  | { readonly kind: 'stage_started'; readonly stage: StageName }
+  | { readonly kind: 'cancel_requested' }
+  | { readonly kind: 'cancelled' }
+  | { readonly kind: 'failed'; readonly error: SerialisedError }
+  | { readonly kind: 'succeeded'; readonly report: RunReport }
+
+export function isFinished(state: JobState): boolean {
+  return state.kind === 'cancelled' || state.kind === 'failed' || state.kind === 'succeeded'
+}
+
+/** Next state of a job; an event that is invalid in a state leaves it unchanged (the caller logs that). Total over state x event. */
+export function transition(state: JobState, event: JobEvent): JobState {
+  if (isFinished(state)) return state
+  switch (event.kind) {
+    case 'stage_started':
+      return state.kind === 'cancelling' ? state : { kind: 'running', stage: event.stage }
+    case 'cancel_requested':
+      return state.kind === 'running'
+        ? { kind: 'cancelling', stage: state.stage }
+        : state.kind === 'queued'
+          ? { kind: 'cancelled' }
+          : state
+    case 'cancelled':
+      return { kind: 'cancelled' }
+    case 'failed':
+      return { kind: 'failed', error: event.error }
+    case 'succeeded':
+      return { kind: 'succeeded', report: event.report }
+  }
+}
+
+export interface UncoveredExpert {
+  readonly layerIndex: number
+  readonly expertIndex: number
+  readonly fallback: string
+}
+
+export interface QualityFinding {
+  readonly code: string
+  readonly subject: string
+  readonly message: string
+}
+
+export interface ServeCommand {
+  readonly engine: 'vllm' | 'sglang' | 'trtllm'
+  readonly command: string
+}
+
+export interface RunReport {
+  readonly displayPath: string
+  readonly recipe: string
+  readonly profile: string
+  readonly sourceBytes: number
+  readonly outputBytes: number
+  readonly outputFiles: readonly { readonly fileName: string; readonly sizeBytes: number }[]
+  readonly tensorCount: number
+  readonly quantizedTensorCount: number
+  readonly expertCount: number
+  readonly calibratedTokens: number
+  readonly device: string
+  readonly workers: number
+  readonly uncoveredExperts: readonly UncoveredExpert[]
+  /** Non-empty = the run ended with a quality failure (exit code 1), the export is complete nevertheless. */
+  readonly findings: readonly QualityFinding[]
+  readonly serveCommands: readonly ServeCommand[]
+  readonly durationMs: number
+  readonly stageDurationsMs: Readonly<Partial<Record<StageName, number>>>
+  readonly bytesRead: number
+  readonly peakResidentBytes: number
+}
+
+export interface JobSnapshot {
+  readonly jobId: JobId
+  /** Grows with every snapshot of the job. */
+  readonly sequence: number
+  readonly checkpointName: string
+  readonly recipe: string
+  readonly state: JobState
+  readonly stages: readonly StageProgress[]
+  readonly layerCount: number
+  readonly expertCount: number
+  /** Layer being calibrated or exported, 0-based; undefined outside the sweep. */
+  readonly activeLayer: number | undefined
+  readonly elapsedMs: number
+  /** From a moving window; undefined while unknown. */
+  readonly bytesPerSecond: number | undefined
+  readonly etaMs: number | undefined
+  /** Tokens routed so far, one row of `expertCount` numbers per layer; undefined for layers not calibrated yet. */
+  readonly expertTokens: readonly (readonly number[] | undefined)[]
+}
+
+export interface JobLogLine {
+  readonly jobId: JobId
+  readonly timeMs: number
+  readonly level: 'debug' | 'info' | 'warn' | 'error'
+  readonly message: string
+}

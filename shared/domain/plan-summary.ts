@@ -1,0 +1,38 @@
+/** What `plan` prints and the Recipe view shows before anything runs. Plain data, JSON safe. */
+
+export interface FormatBytes {
+  /** `nvfp4`, `fp8`, …; `unquantized` for what is carried over. */
+  readonly format: string
+  readonly tensorCount: number
+  readonly sourceBytes: number
+  readonly outputBytes: number
+}
+
+export interface EngineVerdict {
+  readonly engine: 'vllm' | 'sglang' | 'trtllm'
+  readonly verdict: 'loads' | 'warns' | 'fails' | 'unknown'
+  /** The rule and, where it fails, the module it fails on. */
+  readonly reason: string
+}
+
+export interface PlanSummary {
+  readonly recipe: string
+  readonly profile: string
+  readonly dialect: string
+  readonly kvCache: string
+  readonly sourceBytes: number
+  readonly outputBytes: number
+  readonly bitsPerWeight: number
+  readonly byFormat: readonly FormatBytes[]
+  readonly shards: readonly { readonly fileName: string; readonly sizeBytes: number }[]
+  readonly tensorCount: number
+  readonly needsCalibration: boolean
+  readonly calibrationSiteCount: number
+  /** Host memory the run is expected to need at most. */
+  readonly peakMemoryBytes: number
+  readonly freeDiskBytes: number | undefined
+  /** Rough, from bytes and a nominal rate; undefined when nothing is known of this machine. */
+  readonly estimatedDurationMs: number | undefined
+  readonly engines: readonly EngineVerdict[]
+  readonly warnings: readonly string[]
+}

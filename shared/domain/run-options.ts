@@ -1,0 +1,44 @@
+/** What a user chooses for a run, apart from where things are. Shared by window, browser and command line. */
+
+export const KV_CACHE_FORMATS = ['none', 'fp8', 'fp8_cast', 'nvfp4', 'nvfp4_cast'] as const
+export const DEVICES = ['auto', 'cpu', 'webgpu', 'cuda'] as const
+export const DIALECTS = ['modelopt', 'compressed-tensors'] as const
+export const PROFILES = ['hardened', 'identical'] as const
+export const EXPERT_INPUT_SCALES = ['per_expert', 'shared'] as const
+
+export type KvCacheChoice = (typeof KV_CACHE_FORMATS)[number]
+export type DeviceChoice = (typeof DEVICES)[number]
+export type DialectChoice = (typeof DIALECTS)[number]
+export type ProfileChoice = (typeof PROFILES)[number]
+export type ExpertInputScaleChoice = (typeof EXPERT_INPUT_SCALES)[number]
+
+export interface RunOptions {
+  /** Built-in name, or the text of a user's recipe file when `recipeText` is set. */
+  readonly recipe: string
+  readonly recipeText?: string | undefined
+  /** Overrides the recipe's KV cache format. */
+  readonly kv?: KvCacheChoice | undefined
+  readonly dialect: DialectChoice
+  readonly profile: ProfileChoice
+  /** Overrides the recipe and the profile's default. */
+  readonly expertInputScale?: ExpertInputScaleChoice | undefined
+  readonly maxShardSizeBytes: number
+  readonly samples: number
+  readonly sequenceLength: number
+  readonly device: DeviceChoice
+  /** Export worker threads; 0 = one per core. */
+  readonly workers: number
+}
+
+/** 10 GB, decimal: the default of transformers' save_pretrained. */
+export const DEFAULT_MAX_SHARD_BYTES = 10_000_000_000
+
+export const DEFAULT_RUN_OPTIONS: Omit<RunOptions, 'recipe'> = {
+  dialect: 'modelopt',
+  profile: 'hardened',
+  maxShardSizeBytes: DEFAULT_MAX_SHARD_BYTES,
+  samples: 128,
+  sequenceLength: 512,
+  device: 'auto',
+  workers: 0,
+}
