@@ -1,0 +1,360 @@
+/**
+ * Executes one planned task in an export worker: read source bytes, scan them, quantize or convert, hash, write at the planned offset.
+ * All state is the arena handed in; the same task gives the same bytes in any worker. Files are descriptors that the host opened.
+ */
+import { createHash } from 'node:crypto'
+import { readSync, writeSync } from 'node:fs'
+import type { Dtype } from '../../../../shared/domain/dtype.ts'
+import { AppError, invariant } from '../../../../shared/errors/app-error.ts'
+import type {
+  DeadWeight,
+  OutputPlace,
+  SourceBytes,
+  TaskResult,
+  WorkerMember,
+  WorkerTask,
+} from '../../../workers/export-protocol.ts'
+import type { KernelArena } from '../../kernels/wasm/kernel-arena.ts'
+import type { ExportProfile, ModuleFormat } from '../../quant/formats.ts'
+import { needsTensorAmax } from '../../quant/layout.ts'
+import { fromFsError } from './fs-error.ts'
+
+/** Bytes of a pass-through tensor in flight. Large enough for sequential disk speed, small against the memory budget. */
+const COPY_CHUNK_BYTES = 8 * 1024 * 1024
+/** A quantize task up to this size is read once and kept; above it rows are streamed, twice when a tensor amax is needed first. */
+const RESIDENT_LIMIT_BYTES = 192 * 1024 * 1024
+const STREAM_CHUNK_BYTES = 32 * 1024 * 1024
+/** Streamed chunks are multiples of this many rows: 128 covers the tallest tile of any format. */
+const ROW_GRANULE = 128
+/** Amax that stands in for an all-zero weight in the hardened profile: every scale becomes finite and positive, every value stays 0. */
+const DEAD_WEIGHT_AMAX = 1
+
+interface Running {
+  readonly arena: KernelArena
+  readonly hashes: { name: string; sha256: string }[]
+  readonly deadWeights: DeadWeight[]
+  bytesRead: number
+  bytesWritten: number
+}
+
+/** Runs one task. Throws WEIGHT_NOT_FINITE, SOURCE_CHANGED, READ_FAILED, WRITE_FAILED, DISK_FULL, BLOCK_SIZE_UNSUPPORTED. */
+export function runExportTask(arena: KernelArena, task: WorkerTask): TaskResult {
+  const running: Running = { arena, hashes: [], deadWeights: [], bytesRead: 0, bytesWritten: 0 }
+  if (task.kind === 'copy') copyTensor(running, task)
+  else quantizeMembers(running, task.format, task.profile, task.members)
+  const { hashes, deadWeights, bytesRead, bytesWritten } = running
+  return { hashes, deadWeights, bytesRead, bytesWritten }
+}
+
+function copyTensor(running: Running, task: Extract<WorkerTask, { kind: 'copy' }>): void {
+  const { arena } = running
+  const hash = createHash('sha256')
+  const elementBytes = sourceElementBytes(task.dtype)
+  const ratio = task.convertTo === undefined ? 1 : 2 / elementBytes
+  arena.reserve(
+    Math.min(COPY_CHUNK_BYTES, task.source.sizeBytes),
+    Math.min(COPY_CHUNK_BYTES, task.source.sizeBytes),
+  )
+  for (let done = 0; done < task.source.sizeBytes; done += COPY_CHUNK_BYTES) {
+    const chunkBytes = Math.min(COPY_CHUNK_BYTES, task.source.sizeBytes - done)
+    readSource(running, task.source, done, arena.input().subarray(0, chunkBytes), task.sourceName)
+    assertFinite(arena, task.dtype, 0, chunkBytes, task.sourceName)
+    let bytes = arena.input().subarray(0, chunkBytes)
+    if (task.convertTo === 'BF16') {
+      toBf16(arena, task.dtype, 0, chunkBytes / elementBytes)
+      bytes = arena.output().subarray(0, chunkBytes * ratio)
+    }
+    hash.update(bytes)
+    writeOutput(running, task.output, done * ratio, bytes)
+  }
+  running.hashes.push({ name: task.output.name, sha256: hash.digest('hex') })
+}
+
+function quantizeMembers(
+  running: Running,
+  format: ModuleFormat,
+  profile: ExportProfile,
+  members: readonly WorkerMember[],
+): void {
+  const residentBytes = members.reduce((sum, member) => sum + bf16Bytes(member), 0)
+  const isResident =
+    residentBytes <= RESIDENT_LIMIT_BYTES && members.every((member) => member.dtype === 'BF16')
+  if (isResident) {
+    const outputBytes = Math.max(...members.map(encodedBytes))
+    running.arena.reserve(residentBytes, outputBytes)
+    let offset = 0
+    for (const member of members) {
+      readSource(
+        running,
+        member.source,
+        0,
+        running.arena.input().subarray(offset, offset + bf16Bytes(member)),
+        member.sourceName,
+      )
+      offset += bf16Bytes(member)
+    }
+  }
+  const amaxes = needsTensorAmax(format.format) || isResident ? scanMembers(running, members, isResident) : []
+  const tensorAmax = resolveTensorAmax(running, format, profile, members, amaxes)
+  let offset = 0
+  for (const member of members) {
+    encodeMember(running, format, member, tensorAmax, isResident ? offset : undefined)
+    offset += bf16Bytes(member)
+  }
+}
+
+/** Largest absolute value of each member; throws WEIGHT_NOT_FINITE. Resident members are scanned in place, others streamed. */
+function scanMembers(
+  running: Running,
+  members: readonly WorkerMember[],
+  isResident: boolean,
+): readonly number[] {
+  let offset = 0
+  return members.map((member) => {
+    let amax = 0
+    if (isResident) {
+      amax = scanRegion(running.arena, offset, member.rows * member.cols, member.sourceName)
+      offset += bf16Bytes(member)
+      return amax
+    }
+    forEachRowChunk(running, member, (rows) => {
+      amax = Math.max(amax, scanRegion(running.arena, 0, rows * member.cols, member.sourceName))
+    })
+    return amax
+  })
+}
+
+function resolveTensorAmax(
+  running: Running,
+  format: ModuleFormat,
+  profile: ExportProfile,
+  members: readonly WorkerMember[],
+  amaxes: readonly number[],
+): number {
+  if (!needsTensorAmax(format.format)) return 0
+  const amax = Math.max(0, ...amaxes)
+  if (amax > 0) return amax
+  const outcome = profile === 'hardened' ? 'repaired' : 'reproduced'
+  for (const member of members) running.deadWeights.push({ name: member.weight.name, outcome })
+  return profile === 'hardened' ? DEAD_WEIGHT_AMAX : 0
+}
+
+function encodeMember(
+  running: Running,
+  format: ModuleFormat,
+  member: WorkerMember,
+  tensorAmax: number,
+  residentOffset: number | undefined,
+): void {
+  const { arena } = running
+  const hashWeight = createHash('sha256')
+  const hashScale = createHash('sha256')
+  let doneWeight = 0
+  let doneScale = 0
+  let scale2: number | undefined
+  const encodeRows = (rows: number, inputOffsetBytes: number): void => {
+    const weightBytes = (member.weight.sizeBytes * rows) / member.rows
+    const perTensorScale = member.weightScale.sizeBytes === 4
+    const scaleBytes = perTensorScale ? 4 : (member.weightScale.sizeBytes * rows) / member.rows
+    const scaleOffset = align8(weightBytes)
+    const request = { inputOffsetBytes, rows, cols: member.cols, tensorAmax }
+    const encoded = arena.encode(format, request, {
+      weightOffsetBytes: 0,
+      weightScaleOffsetBytes: scaleOffset,
+    })
+    scale2 = encoded.weightScale2
+    const weight = arena.output().subarray(0, weightBytes)
+    hashWeight.update(weight)
+    writeOutput(running, member.weight, doneWeight, weight)
+    doneWeight += weightBytes
+    if (perTensorScale && doneScale > 0) return
+    const scale = arena.output().subarray(scaleOffset, scaleOffset + scaleBytes)
+    hashScale.update(scale)
+    writeOutput(running, member.weightScale, doneScale, scale)
+    doneScale += scaleBytes
+  }
+  if (residentOffset !== undefined) encodeRows(member.rows, residentOffset)
+  else forEachRowChunk(running, member, (rows) => encodeRows(rows, 0))
+  running.hashes.push({ name: member.weight.name, sha256: hashWeight.digest('hex') })
+  running.hashes.push({ name: member.weightScale.name, sha256: hashScale.digest('hex') })
+  if (member.weightScale2 !== undefined) {
+    invariant(scale2 !== undefined, `${format.format} gave no tensor scale`)
+    const bytes = new Uint8Array(Float32Array.of(scale2).buffer)
+    writeOutput(running, member.weightScale2, 0, bytes)
+    running.hashes.push({
+      name: member.weightScale2.name,
+      sha256: createHash('sha256').update(bytes).digest('hex'),
+    })
+  }
+}
+
+/** Streams a member through the start of the input region as BF16, `visit` seeing one chunk of rows at a time. */
+function forEachRowChunk(running: Running, member: WorkerMember, visit: (rows: number) => void): void {
+  const { arena } = running
+  const elementBytes = sourceElementBytes(member.dtype)
+  const rowBytes = member.cols * elementBytes
+  const chunkRows = Math.max(
+    ROW_GRANULE,
+    Math.floor(STREAM_CHUNK_BYTES / rowBytes / ROW_GRANULE) * ROW_GRANULE,
+  )
+  const largest = Math.min(chunkRows, member.rows) * rowBytes
+  arena.reserve(largest, Math.max(largest, encodedBytes(member)))
+  for (let row = 0; row < member.rows; row += chunkRows) {
+    const rows = Math.min(chunkRows, member.rows - row)
+    readSource(
+      running,
+      member.source,
+      row * rowBytes,
+      arena.input().subarray(0, rows * rowBytes),
+      member.sourceName,
+    )
+    if (member.dtype !== 'BF16') {
+      assertFinite(arena, member.dtype, 0, rows * rowBytes, member.sourceName)
+      toBf16(arena, member.dtype, 0, rows * member.cols)
+      arena.input().set(arena.output().subarray(0, rows * member.cols * 2))
+    }
+    visit(rows)
+  }
+}
+
+function bf16Bytes(member: WorkerMember): number {
+  return member.rows * member.cols * 2
+}
+
+/** Room for one whole encoded member; chunks need less. */
+function encodedBytes(member: WorkerMember): number {
+  const rows = Math.min(
+    member.rows,
+    Math.max(ROW_GRANULE, Math.floor(RESIDENT_LIMIT_BYTES / (member.cols * 2))),
+  )
+  const share = rows / member.rows
+  return (
+    align8(Math.ceil(member.weight.sizeBytes * share)) +
+    align8(Math.ceil(Math.max(4, member.weightScale.sizeBytes * share)))
+  )
+}
+
+function align8(sizeBytes: number): number {
+  return Math.ceil(sizeBytes / 8) * 8
+}
+
+function sourceElementBytes(dtype: Dtype): 1 | 2 | 4 | 8 {
+  switch (dtype) {
+    case 'F32':
+    case 'I32':
+    case 'U32':
+      return 4
+    case 'F64':
+    case 'I64':
+    case 'U64':
+    case 'C64':
+      return 8
+    case 'BF16':
+    case 'F16':
+    case 'I16':
+    case 'U16':
+      return 2
+    default:
+      return 1
+  }
+}
+
+function scanRegion(arena: KernelArena, offsetBytes: number, elementCount: number, name: string): number {
+  const { amax, isFinite } = arena.scanBf16(offsetBytes, elementCount)
+  if (!isFinite) throw notFinite(name)
+  return amax
+}
+
+function assertFinite(
+  arena: KernelArena,
+  dtype: Dtype,
+  offsetBytes: number,
+  sizeBytes: number,
+  name: string,
+): void {
+  const isFinite =
+    dtype === 'BF16'
+      ? arena.scanBf16(offsetBytes, sizeBytes / 2).isFinite
+      : dtype === 'F16'
+        ? arena.scanF16(offsetBytes, sizeBytes / 2).isFinite
+        : dtype === 'F32'
+          ? arena.scanF32(offsetBytes, sizeBytes / 4).isFinite
+          : true
+  if (!isFinite) throw notFinite(name)
+}
+
+function notFinite(name: string): AppError {
+  return new AppError('WEIGHT_NOT_FINITE', {
+    subject: name,
+    problem: 'the weight holds a NaN or an infinity, from which no scale can be made',
+    remedy: 'get an undamaged copy of the checkpoint',
+  })
+}
+
+function toBf16(arena: KernelArena, dtype: Dtype, offsetBytes: number, elementCount: number): void {
+  if (dtype === 'F32') arena.f32ToBf16(offsetBytes, elementCount, 0)
+  else if (dtype === 'F16') arena.f16ToBf16(offsetBytes, elementCount, 0)
+  else {
+    throw new AppError('DTYPE_UNSUPPORTED', {
+      subject: dtype,
+      problem: 'only F32 and F16 tensors can be stored as BF16',
+      remedy: 'use a checkpoint with BF16, F16 or F32 weights',
+    })
+  }
+}
+
+function readSource(
+  running: Running,
+  source: SourceBytes,
+  offsetBytes: number,
+  target: Uint8Array,
+  name: string,
+): void {
+  if (source.kind === 'memory') {
+    target.set(new Uint8Array(source.buffer, source.offsetBytes + offsetBytes, target.length))
+    return
+  }
+  let done = 0
+  while (done < target.length) {
+    const count = readOnce(
+      source.descriptor,
+      target.subarray(done),
+      source.offsetBytes + offsetBytes + done,
+      name,
+    )
+    if (count === 0) {
+      throw new AppError('SOURCE_CHANGED', {
+        subject: name,
+        problem: 'its file became shorter while it was being read',
+        remedy: 'do not change the checkpoint during a run, then start again',
+      })
+    }
+    done += count
+  }
+  running.bytesRead += target.length
+}
+
+function readOnce(descriptor: number, target: Uint8Array, positionBytes: number, name: string): number {
+  try {
+    return readSync(descriptor, target, 0, target.length, positionBytes)
+  } catch (error: unknown) {
+    throw fromFsError(error, name, 'read')
+  }
+}
+
+function writeOutput(running: Running, place: OutputPlace, offsetBytes: number, bytes: Uint8Array): void {
+  invariant(
+    offsetBytes + bytes.length <= place.sizeBytes,
+    `${place.name} would be written past its planned end`,
+  )
+  let done = 0
+  try {
+    while (done < bytes.length) {
+      const position = place.offsetBytes + offsetBytes + done
+      done += writeSync(place.descriptor, bytes, done, bytes.length - done, position)
+    }
+  } catch (error: unknown) {
+    throw fromFsError(error, place.name, 'write')
+  }
+  running.bytesWritten += bytes.length
+}

@@ -1,0 +1,137 @@
+/**
+ * Pool of export workers. Each worker has one task at a time; results do not depend on which worker ran what. A worker that dies is
+ * replaced and its task repeated (tasks are idempotent: they write fixed bytes at fixed offsets); the third death in a row ends the run.
+ */
+import { Worker } from 'node:worker_threads'
+import { AppError } from '../../../shared/errors/app-error.ts'
+import type { ExportWorkerData, TaskReply, TaskResult, WorkerTask } from '../../workers/export-protocol.ts'
+
+const MAX_DEATHS_IN_A_ROW = 3
+
+interface Pending {
+  readonly task: WorkerTask
+  readonly resolve: (result: TaskResult) => void
+  readonly reject: (error: AppError) => void
+}
+
+interface Slot {
+  worker: Worker
+  current: Pending | undefined
+}
+
+export interface WorkerPoolOptions {
+  readonly workerCount: number
+  /** Built worker script. */
+  readonly workerFile: string
+  readonly kernels: Uint8Array
+}
+
+export class WorkerPool {
+  private readonly slots: Slot[] = []
+  private readonly queue: Pending[] = []
+  private readonly options: WorkerPoolOptions
+  private deathsInARow = 0
+  private seq = 0
+  private failure: AppError | undefined
+  private isClosing = false
+
+  constructor(options: WorkerPoolOptions) {
+    this.options = options
+    for (let index = 0; index < options.workerCount; index += 1) {
+      const slot: Slot = { worker: this.spawn(), current: undefined }
+      this.attach(slot)
+      this.slots.push(slot)
+    }
+  }
+
+  /** Tasks given but not finished. The caller bounds this number; the pool itself queues without limit. */
+  get pendingCount(): number {
+    return this.queue.length + this.slots.filter((slot) => slot.current !== undefined).length
+  }
+
+  run(task: WorkerTask): Promise<TaskResult> {
+    return new Promise((resolve, reject) => {
+      if (this.failure !== undefined) {
+        reject(this.failure)
+        return
+      }
+      this.queue.push({ task, resolve, reject })
+      this.dispatch()
+    })
+  }
+
+  /** Ends all workers; unfinished tasks are rejected with CANCELLED. Safe at any time: these threads never run ONNX Runtime. */
+  async close(): Promise<void> {
+    this.isClosing = true
+    this.failAll(
+      new AppError('CANCELLED', {
+        subject: 'export',
+        problem: 'the run was stopped',
+        remedy: 'start it again',
+      }),
+    )
+    await Promise.all(this.slots.map((slot) => slot.worker.terminate()))
+  }
+
+  private spawn(): Worker {
+    const data: ExportWorkerData = { kernels: this.options.kernels }
+    return new Worker(this.options.workerFile, { workerData: data, env: {}, execArgv: [], stdout: false })
+  }
+
+  private attach(slot: Slot): void {
+    const { worker } = slot
+    worker.on('message', (reply: TaskReply) => {
+      const pending = slot.current
+      slot.current = undefined
+      this.deathsInARow = 0
+      if (reply.ok) pending?.resolve(reply.result)
+      else pending?.reject(AppError.revive(reply.error))
+      this.dispatch()
+    })
+    let reason = 'unknown reason'
+    worker.on('error', (error: Error) => {
+      reason = error.message
+    })
+    worker.on('exit', (exitCode) => {
+      if (!this.isClosing) this.replace(slot, `${reason}, exit code ${String(exitCode)}`)
+    })
+  }
+
+  private replace(slot: Slot, reason: string): void {
+    this.deathsInARow += 1
+    if (this.deathsInARow >= MAX_DEATHS_IN_A_ROW) {
+      this.failAll(
+        new AppError('WORKER_CRASHED', {
+          subject: 'export worker',
+          problem: `${String(MAX_DEATHS_IN_A_ROW)} workers died in a row (${reason})`,
+          remedy: 'look at the job log and free memory before trying again',
+        }),
+      )
+      return
+    }
+    if (slot.current !== undefined) this.queue.unshift(slot.current)
+    slot.current = undefined
+    slot.worker = this.spawn()
+    this.attach(slot)
+    this.dispatch()
+  }
+
+  private dispatch(): void {
+    for (const slot of this.slots) {
+      if (slot.current !== undefined) continue
+      const pending = this.queue.shift()
+      if (pending === undefined) return
+      slot.current = pending
+      slot.worker.postMessage({ seq: (this.seq += 1), task: pending.task })
+    }
+  }
+
+  private failAll(error: AppError): void {
+    this.failure = error
+    for (const slot of this.slots) {
+      slot.current?.reject(error)
+      slot.current = undefined
+    }
+    for (const pending of this.queue.splice(0)) pending.reject(error)
+  }
+}

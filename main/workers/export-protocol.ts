@@ -1,0 +1,80 @@
+/** Messages between the engine host and an export worker. Everything is structured-clone safe; tensors travel by descriptor or shared memory. */
+import type { Dtype } from '../../shared/domain/dtype.ts'
+import type { SerialisedError } from '../../shared/errors/app-error.ts'
+import type { ExportProfile, ModuleFormat } from '../engine/quant/formats.ts'
+
+/** Bytes of the source: in a file the host opened, or in memory that the device worker filled. */
+export type SourceBytes =
+  | {
+      readonly kind: 'file'
+      readonly descriptor: number
+      readonly offsetBytes: number
+      readonly sizeBytes: number
+    }
+  | {
+      readonly kind: 'memory'
+      readonly buffer: SharedArrayBuffer
+      readonly offsetBytes: number
+      readonly sizeBytes: number
+    }
+
+export interface OutputPlace {
+  readonly name: string
+  readonly descriptor: number
+  readonly offsetBytes: number
+  readonly sizeBytes: number
+}
+
+export interface WorkerMember {
+  readonly sourceName: string
+  readonly source: SourceBytes
+  readonly dtype: Dtype
+  readonly rows: number
+  readonly cols: number
+  readonly weight: OutputPlace
+  readonly weightScale: OutputPlace
+  readonly weightScale2: OutputPlace | undefined
+}
+
+export type WorkerTask =
+  | {
+      readonly kind: 'copy'
+      readonly sourceName: string
+      readonly source: SourceBytes
+      readonly dtype: Dtype
+      readonly output: OutputPlace
+      readonly convertTo: 'BF16' | undefined
+    }
+  | {
+      readonly kind: 'quantize'
+      readonly format: ModuleFormat
+      readonly profile: ExportProfile
+      readonly members: readonly WorkerMember[]
+    }
+
+/** A weight that the hardened profile gave a finite scale, or whose NaN scales the identical profile reproduced. */
+export interface DeadWeight {
+  readonly name: string
+  readonly outcome: 'repaired' | 'reproduced'
+}
+
+export interface TaskResult {
+  readonly hashes: readonly { readonly name: string; readonly sha256: string }[]
+  readonly deadWeights: readonly DeadWeight[]
+  readonly bytesRead: number
+  readonly bytesWritten: number
+}
+
+export interface TaskMessage {
+  readonly seq: number
+  readonly task: WorkerTask
+}
+
+export type TaskReply =
+  | { readonly seq: number; readonly ok: true; readonly result: TaskResult }
+  | { readonly seq: number; readonly ok: false; readonly error: SerialisedError }
+
+export interface ExportWorkerData {
+  /** Bytes of kernels.wasm. */
+  readonly kernels: Uint8Array
+}

@@ -1,0 +1,21 @@
+/** Entry of an export worker: one task at a time, state isolated in this thread's arena. Never loads ONNX Runtime. */
+import { parentPort, workerData } from 'node:worker_threads'
+import { AppError, invariant } from '../../shared/errors/app-error.ts'
+import { runExportTask } from '../engine/io/node/run-export-task.ts'
+import { KernelArena } from '../engine/kernels/wasm/kernel-arena.ts'
+import type { ExportWorkerData, TaskMessage, TaskReply } from './export-protocol.ts'
+
+const port = parentPort
+invariant(port !== null, 'the export worker must be started as a worker thread')
+const { kernels } = workerData as ExportWorkerData
+const arena = KernelArena.create(kernels)
+
+port.on('message', ({ seq, task }: TaskMessage) => {
+  let reply: TaskReply
+  try {
+    reply = { seq, ok: true, result: runExportTask(arena, task) }
+  } catch (error: unknown) {
+    reply = { seq, ok: false, error: AppError.from(error).serialise() }
+  }
+  port.postMessage(reply)
+})
