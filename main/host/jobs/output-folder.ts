@@ -1,0 +1,185 @@
+/**
+ * The output of a run on disk: everything is written into `<output>.partial`; the final name appears by one rename after fsync.
+ * Nothing here follows links out of the folder, and an existing export is never touched before the new one is complete.
+ */
+import { createHash } from 'node:crypto'
+import { constants, type Stats } from 'node:fs'
+import {
+  copyFile,
+  lstat,
+  mkdir,
+  open,
+  readdir,
+  realpath,
+  rename,
+  rm,
+  type FileHandle,
+} from 'node:fs/promises'
+import { basename, dirname, join, relative, isAbsolute } from 'node:path'
+import { AppError } from '../../../shared/errors/app-error.ts'
+import { fromFsError } from '../../engine/io/node/fs-error.ts'
+
+export interface OutputFolder {
+  readonly finalPath: string
+  readonly partialPath: string
+}
+
+/** Checks that the output may be written, before anything is created. Throws OUTPUT_NOT_EMPTY, OUTPUT_INSIDE_SOURCE, SOURCE_INSIDE_OUTPUT. */
+export async function checkOutput(
+  outputPath: string,
+  sourcePath: string,
+  canOverwrite: boolean,
+): Promise<OutputFolder> {
+  const finalPath = await resolveThroughLinks(outputPath)
+  const source = await realpath(sourcePath).catch((error: unknown) => {
+    throw fromFsError(error, sourcePath, 'read')
+  })
+  refuseNesting(finalPath, source)
+  const partialPath = `${finalPath}.partial`
+  refuseNesting(partialPath, source)
+  for (const path of [finalPath, partialPath]) {
+    if (!canOverwrite && (await hasContent(path))) {
+      throw new AppError('OUTPUT_NOT_EMPTY', {
+        subject: path,
+        problem:
+          path === finalPath ? 'the output exists and is not an empty folder' : 'an unfinished run is there',
+        remedy: 'choose another output folder or pass --overwrite',
+      })
+    }
+  }
+  return { finalPath, partialPath }
+}
+
+/** Creates the partial folder, removing an older one (checkOutput has decided that this is allowed). */
+export async function createPartial(folder: OutputFolder): Promise<void> {
+  try {
+    await rm(folder.partialPath, { recursive: true, force: true })
+    await mkdir(join(folder.partialPath, 'quantmill'), { recursive: true })
+  } catch (error: unknown) {
+    throw fromFsError(error, folder.partialPath, 'write')
+  }
+}
+
+export async function removePartial(folder: OutputFolder): Promise<void> {
+  await rm(folder.partialPath, { recursive: true, force: true })
+}
+
+/** Opens a new file of the planned size with its first bytes in place. Refuses to follow or replace anything. */
+export async function createShard(path: string, sizeBytes: number, header: Uint8Array): Promise<FileHandle> {
+  try {
+    const handle = await open(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o644)
+    await handle.truncate(sizeBytes)
+    await handle.write(header, 0, header.length, 0)
+    return handle
+  } catch (error: unknown) {
+    throw fromFsError(error, path, 'write')
+  }
+}
+
+/** Writes a new small file and makes it durable. */
+export async function writeNewFile(path: string, bytes: string | Uint8Array): Promise<void> {
+  try {
+    const handle = await open(path, 'wx', 0o644)
+    try {
+      await handle.writeFile(bytes)
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
+  } catch (error: unknown) {
+    throw fromFsError(error, path, 'write')
+  }
+}
+
+/** Copies a side file byte for byte and returns its SHA-256. */
+export async function copySideFile(fromPath: string, toPath: string): Promise<string> {
+  try {
+    await copyFile(fromPath, toPath, constants.COPYFILE_EXCL)
+    const handle = await open(toPath, 'r+')
+    try {
+      await handle.chmod(0o644)
+      const hash = createHash('sha256')
+      for await (const chunk of handle.createReadStream({ autoClose: false }))
+        hash.update(chunk as Uint8Array)
+      await handle.sync()
+      return hash.digest('hex')
+    } finally {
+      await handle.close()
+    }
+  } catch (error: unknown) {
+    throw fromFsError(error, toPath, 'write')
+  }
+}
+
+/** Makes the finished export visible: fsync of the folder, rename, fsync of its parent. An older export is set aside, then removed. */
+export async function publish(folder: OutputFolder): Promise<void> {
+  const asidePath = `${folder.finalPath}.replaced`
+  try {
+    await syncFolder(folder.partialPath)
+    const present = await lstatOrUndefined(folder.finalPath)
+    if (present !== undefined) await rename(folder.finalPath, asidePath)
+    await rename(folder.partialPath, folder.finalPath)
+    await syncFolder(dirname(folder.finalPath))
+    if (present !== undefined) await rm(asidePath, { recursive: true, force: true })
+  } catch (error: unknown) {
+    throw fromFsError(error, folder.finalPath, 'write')
+  }
+}
+
+async function syncFolder(path: string): Promise<void> {
+  if (process.platform === 'win32') return
+  const handle = await open(path, 'r')
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
+
+/** Real path of something that may not exist yet: the deepest existing ancestor is resolved, the rest appended. */
+async function resolveThroughLinks(path: string): Promise<string> {
+  try {
+    return await realpath(path)
+  } catch {
+    const parent = dirname(path)
+    return parent === path ? path : join(await resolveThroughLinks(parent), basename(path))
+  }
+}
+
+function refuseNesting(output: string, source: string): void {
+  if (isInside(output, source)) {
+    throw new AppError('OUTPUT_INSIDE_SOURCE', {
+      subject: output,
+      problem: `the output would lie inside the source checkpoint ${source}`,
+      remedy: 'choose an output folder outside it',
+    })
+  }
+  if (isInside(source, output)) {
+    throw new AppError('SOURCE_INSIDE_OUTPUT', {
+      subject: output,
+      problem: `the source checkpoint ${source} lies inside the output folder`,
+      remedy: 'choose an output folder that does not contain the source',
+    })
+  }
+}
+
+/** True when `path` is `folder` or below it. */
+function isInside(path: string, folder: string): boolean {
+  const step = relative(folder, path)
+  return step === '' || (!step.startsWith('..') && !isAbsolute(step))
+}
+
+async function hasContent(path: string): Promise<boolean> {
+  const stats = await lstatOrUndefined(path)
+  if (stats === undefined) return false
+  if (!stats.isDirectory()) return true
+  return (await readdir(path)).length > 0
+}
+
+async function lstatOrUndefined(path: string): Promise<Stats | undefined> {
+  try {
+    return await lstat(path)
+  } catch {
+    return undefined
+  }
+}
