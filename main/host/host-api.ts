@@ -30,9 +30,7 @@ export interface HostApi {
   }): Promise<TensorPage>
   'recipe.list'(input: Record<string, never>): Promise<readonly RecipeSummary[]>
   'plan.make'(input: { readonly checkpointPath: string; readonly options: RunOptions }): Promise<PlanSummary>
-  'device.list'(
-    input: Record<string, never>,
-  ): Promise<
+  'device.list'(input: Record<string, never>): Promise<
     readonly {
       readonly device: 'cpu' | 'webgpu' | 'cuda'
       readonly isAvailable: boolean

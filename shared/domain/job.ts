@@ -88,6 +88,8 @@ export interface RunReport {
   readonly uncoveredExperts: readonly UncoveredExpert[]
   /** Non-empty = the run ended with a quality failure (exit code 1), the export is complete nevertheless. */
   readonly findings: readonly QualityFinding[]
+  /** What the hardened profile replaced to keep every scale finite and positive; no failure. */
+  readonly repairs?: readonly QualityFinding[]
   readonly serveCommands: readonly ServeCommand[]
   readonly durationMs: number
   readonly stageDurationsMs: Readonly<Partial<Record<StageName, number>>>

@@ -15,7 +15,7 @@ import {
   rm,
   type FileHandle,
 } from 'node:fs/promises'
-import { basename, dirname, join, relative, isAbsolute } from 'node:path'
+import { basename, dirname, isAbsolute, join, relative, sep } from 'node:path'
 import { AppError } from '../../../shared/errors/app-error.ts'
 import { fromFsError } from '../../engine/io/node/fs-error.ts'
 
@@ -166,7 +166,7 @@ function refuseNesting(output: string, source: string): void {
 /** True when `path` is `folder` or below it. */
 function isInside(path: string, folder: string): boolean {
   const step = relative(folder, path)
-  return step === '' || (!step.startsWith('..') && !isAbsolute(step))
+  return step === '' || (step !== '..' && !step.startsWith(`..${sep}`) && !isAbsolute(step))
 }
 
 async function hasContent(path: string): Promise<boolean> {

@@ -1,0 +1,196 @@
+/**
+ * Runs planned tasks on the worker pool with a bounded number in flight, from files or from memory that the device worker filled.
+ * Every task runs exactly once, whoever offers its bytes first; what it returns is collected for report and receipt.
+ */
+import { AppError } from '../../../shared/errors/app-error.ts'
+import type { TensorSlice } from '../../engine/checkpoint/checkpoint.ts'
+import type {
+  ExportPlan,
+  ExportTask,
+  PlannedTensor,
+  QuantizeMember,
+} from '../../engine/pipeline/export-plan.ts'
+import type {
+  DeadWeight,
+  OutputPlace,
+  SourceBytes,
+  TaskResult,
+  WorkerMember,
+  WorkerTask,
+} from '../../workers/export-protocol.ts'
+import type { WorkerPool } from '../pool/worker-pool.ts'
+
+/** A source range that lies in shared memory. */
+export interface MemoryRange {
+  readonly shardIndex: number
+  readonly offsetBytes: number
+  readonly sizeBytes: number
+  readonly buffer: SharedArrayBuffer
+  readonly bufferOffsetBytes: number
+}
+
+export interface ExportSweepOptions {
+  readonly plan: ExportPlan
+  readonly pool: WorkerPool
+  /** Open files by shard index. */
+  readonly sourceDescriptors: readonly number[]
+  readonly outputDescriptors: readonly number[]
+  readonly maxInFlight: number
+  readonly isCancelled: () => boolean
+  readonly onTaskDone: (task: ExportTask, sourceBytes: number) => void
+}
+
+export class ExportSweep {
+  readonly hashes = new Map<string, string>()
+  readonly deadWeights: DeadWeight[] = []
+  bytesRead = 0
+  bytesWritten = 0
+  private readonly options: ExportSweepOptions
+  private readonly openByLayer = new Map<number | undefined, Set<ExportTask>>()
+  private readonly inFlight = new Set<Promise<void>>()
+
+  constructor(options: ExportSweepOptions) {
+    this.options = options
+    for (const task of options.plan.tasks) {
+      const open = this.openByLayer.get(task.layerIndex)
+      if (open === undefined) this.openByLayer.set(task.layerIndex, new Set([task]))
+      else open.add(task)
+    }
+  }
+
+  /** Runs every task that no unit offered yet, in plan order, reading from files. */
+  async runRemaining(): Promise<void> {
+    for (const task of this.options.plan.tasks) {
+      const open = this.openByLayer.get(task.layerIndex)
+      if (open?.delete(task) === true) await this.start(task, (slice) => this.fromFile(slice))
+    }
+    await this.settle()
+  }
+
+  /** Runs the tasks of a layer whose bytes all lie in `ranges`; resolves when they are done and the memory may be reused. */
+  async runFromMemory(layerIndex: number | undefined, ranges: readonly MemoryRange[]): Promise<void> {
+    const open = this.openByLayer.get(layerIndex)
+    if (open === undefined) return
+    const sorted = [...ranges].sort((a, b) => a.shardIndex - b.shardIndex || a.offsetBytes - b.offsetBytes)
+    const started: Promise<void>[] = []
+    for (const task of open) {
+      const places = new Map<TensorSlice, SourceBytes>()
+      for (const slice of taskSources(task)) {
+        const place = findRange(sorted, slice)
+        if (place !== undefined) places.set(slice, place)
+      }
+      if (places.size !== taskSources(task).length) continue
+      open.delete(task)
+      started.push(await this.start(task, (slice) => places.get(slice) ?? this.fromFile(slice)))
+    }
+    await Promise.all(started)
+  }
+
+  private async start(task: ExportTask, locate: (slice: TensorSlice) => SourceBytes): Promise<Promise<void>> {
+    while (this.inFlight.size >= this.options.maxInFlight) await Promise.race(this.inFlight)
+    if (this.options.isCancelled()) throw cancelled()
+    const done = this.options.pool.run(this.toWorkerTask(task, locate)).then((result) => {
+      this.collect(result)
+      this.options.onTaskDone(
+        task,
+        taskSources(task).reduce((sum, slice) => sum + slice.sizeBytes, 0),
+      )
+    })
+    const tracked = done.finally(() => this.inFlight.delete(tracked))
+    this.inFlight.add(tracked)
+    tracked.catch(() => undefined) // reported through `done` or by settle(); never an unhandled rejection in between
+    return tracked
+  }
+
+  private async settle(): Promise<void> {
+    await Promise.all(this.inFlight)
+  }
+
+  private collect(result: TaskResult): void {
+    for (const { name, sha256 } of result.hashes) this.hashes.set(name, sha256)
+    this.deadWeights.push(...result.deadWeights)
+    this.bytesRead += result.bytesRead
+    this.bytesWritten += result.bytesWritten
+  }
+
+  private toWorkerTask(task: ExportTask, locate: (slice: TensorSlice) => SourceBytes): WorkerTask {
+    if (task.kind === 'copy') {
+      const { source, convertTo } = task
+      return {
+        kind: 'copy',
+        sourceName: source.name,
+        source: locate(source),
+        dtype: source.dtype,
+        output: this.place(task.output),
+        convertTo,
+      }
+    }
+    const members = task.members.map((member) => this.toWorkerMember(member, locate))
+    return { kind: 'quantize', format: task.format, profile: this.options.plan.profile, members }
+  }
+
+  private toWorkerMember(member: QuantizeMember, locate: (slice: TensorSlice) => SourceBytes): WorkerMember {
+    const [rows = 1, cols = 1] = member.source.shape
+    return {
+      sourceName: member.source.name,
+      source: locate(member.source),
+      dtype: member.source.dtype,
+      rows,
+      cols,
+      weight: this.place(member.weight),
+      weightScale: this.place(member.weightScale),
+      weightScale2: member.weightScale2 === undefined ? undefined : this.place(member.weightScale2),
+    }
+  }
+
+  private place(tensor: PlannedTensor): OutputPlace {
+    return {
+      name: tensor.name,
+      descriptor: this.options.outputDescriptors[tensor.shardIndex] ?? -1,
+      offsetBytes: tensor.offsetBytes,
+      sizeBytes: tensor.sizeBytes,
+    }
+  }
+
+  private fromFile(slice: TensorSlice): SourceBytes {
+    return {
+      kind: 'file',
+      descriptor: this.options.sourceDescriptors[slice.shardIndex] ?? -1,
+      offsetBytes: slice.offsetBytes,
+      sizeBytes: slice.sizeBytes,
+    }
+  }
+}
+
+export function cancelled(): AppError {
+  return new AppError('CANCELLED', { subject: 'run', problem: 'it was cancelled', remedy: 'start it again' })
+}
+
+function taskSources(task: ExportTask): readonly TensorSlice[] {
+  return task.kind === 'copy' ? [task.source] : task.members.map((member) => member.source)
+}
+
+/** The range that holds the whole slice, found by binary search over ranges sorted by shard and offset. */
+function findRange(sorted: readonly MemoryRange[], slice: TensorSlice): SourceBytes | undefined {
+  let low = 0
+  let high = sorted.length
+  while (low < high) {
+    const middle = (low + high) >> 1
+    const range = sorted[middle]
+    const isBefore =
+      range !== undefined &&
+      (range.shardIndex < slice.shardIndex ||
+        (range.shardIndex === slice.shardIndex && range.offsetBytes <= slice.offsetBytes))
+    if (isBefore) low = middle + 1
+    else high = middle
+  }
+  const range = sorted[low - 1]
+  if (range?.shardIndex !== slice.shardIndex) return undefined
+  if (slice.offsetBytes + slice.sizeBytes > range.offsetBytes + range.sizeBytes) return undefined
+  return {
+    kind: 'memory',
+    buffer: range.buffer,
+    offsetBytes: range.bufferOffsetBytes + slice.offsetBytes - range.offsetBytes,
+    sizeBytes: slice.sizeBytes,
+  }
+}
