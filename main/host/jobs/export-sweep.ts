@@ -48,6 +48,8 @@ export class ExportSweep {
   private readonly options: ExportSweepOptions
   private readonly openByLayer = new Map<number | undefined, Set<ExportTask>>()
   private readonly inFlight = new Set<Promise<void>>()
+  /** First failure of any task; a finished promise leaves `inFlight`, its failure must not leave with it. */
+  private failure: AppError | undefined
 
   constructor(options: ExportSweepOptions) {
     this.options = options
@@ -62,7 +64,9 @@ export class ExportSweep {
   async runRemaining(): Promise<void> {
     for (const task of this.options.plan.tasks) {
       const open = this.openByLayer.get(task.layerIndex)
-      if (open?.delete(task) === true) await this.start(task, (slice) => this.fromFile(slice))
+      if (open?.delete(task) !== true) continue
+      await this.waitForRoom()
+      void this.start(task, (slice) => this.fromFile(slice))
     }
     await this.settle()
   }
@@ -81,14 +85,19 @@ export class ExportSweep {
       }
       if (places.size !== taskSources(task).length) continue
       open.delete(task)
-      started.push(await this.start(task, (slice) => places.get(slice) ?? this.fromFile(slice)))
+      await this.waitForRoom()
+      started.push(this.start(task, (slice) => places.get(slice) ?? this.fromFile(slice)))
     }
     await Promise.all(started)
   }
 
-  private async start(task: ExportTask, locate: (slice: TensorSlice) => SourceBytes): Promise<Promise<void>> {
+  private async waitForRoom(): Promise<void> {
     while (this.inFlight.size >= this.options.maxInFlight) await Promise.race(this.inFlight)
+    if (this.failure !== undefined) throw this.failure
     if (this.options.isCancelled()) throw cancelled()
+  }
+
+  private start(task: ExportTask, locate: (slice: TensorSlice) => SourceBytes): Promise<void> {
     const done = this.options.pool.run(this.toWorkerTask(task, locate)).then((result) => {
       this.collect(result)
       this.options.onTaskDone(
@@ -98,12 +107,15 @@ export class ExportSweep {
     })
     const tracked = done.finally(() => this.inFlight.delete(tracked))
     this.inFlight.add(tracked)
-    tracked.catch(() => undefined) // reported through `done` or by settle(); never an unhandled rejection in between
+    tracked.catch((error: unknown) => {
+      this.failure ??= AppError.from(error)
+    })
     return tracked
   }
 
   private async settle(): Promise<void> {
     await Promise.all(this.inFlight)
+    if (this.failure !== undefined) throw this.failure
   }
 
   private collect(result: TaskResult): void {

@@ -1,0 +1,24 @@
+/** What a running job tells its owner. Implemented by the engine host (snapshots) and by tests. */
+import type { StageName } from '../../../shared/domain/job.ts'
+
+export interface JobObserver {
+  stageStarted(stage: StageName, total: number, unit: 'bytes' | 'layers' | 'steps'): void
+  /** Absolute, in the stage's unit. */
+  stageProgress(stage: StageName, done: number): void
+  stageDone(stage: StageName): void
+  stageSkipped(stage: StageName): void
+  layerActive(layerIndex: number | undefined): void
+  /** Tokens routed to each expert of a layer so far. */
+  expertTokens(layerIndex: number, tokens: readonly number[]): void
+  log(level: 'debug' | 'info' | 'warn' | 'error', message: string): void
+  isCancelled(): boolean
+}
+
+/** Files of the build that a job needs; the same for every job of a process. */
+export interface JobEnvironment {
+  readonly version: string
+  readonly exportWorkerFile: string
+  readonly deviceWorkerFile: string
+  readonly kernelsFile: string
+  readonly cpuCount: number
+}

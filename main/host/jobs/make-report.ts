@@ -1,0 +1,77 @@
+/** The report of a finished run, as the Result view and `run --json` show it. */
+import { readdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { QualityFinding, RunReport, UncoveredExpert } from '../../../shared/domain/job.ts'
+import { serveCommands } from '../../engine/export/serve-commands.ts'
+import { listUncoveredExperts } from '../../engine/pipeline/resolve-activation-scales.ts'
+import type { JobClock } from './job-clock.ts'
+import type { RunParts } from './seal-export.ts'
+
+export async function makeReport(parts: RunParts, finalPath: string, clock: JobClock): Promise<RunReport> {
+  const { prepared, sweep, resolved, calibrated, workerCount } = parts
+  const { plan, model, checkpoint } = prepared
+  const isHardened = plan.profile === 'hardened'
+  const dead: QualityFinding[] = sweep.deadWeights.map(({ name, outcome }) => ({
+    code: 'SCALE_NOT_FINITE',
+    subject: name,
+    message:
+      outcome === 'repaired'
+        ? 'all weights are zero; finite scales were written, the values stay zero'
+        : 'all weights are zero; the scales are NaN, as ModelOpt writes them',
+  }))
+  const outputFiles = await listFiles(finalPath)
+  return {
+    displayPath: finalPath,
+    recipe: plan.recipeName,
+    profile: plan.profile,
+    sourceBytes: plan.sourceBytes,
+    outputBytes: outputFiles.reduce((sum, file) => sum + file.sizeBytes, 0),
+    outputFiles,
+    tensorCount: plan.tensors.length,
+    quantizedTensorCount: plan.tasks.reduce(
+      (sum, task) => sum + (task.kind === 'quantize' ? task.members.length : 0),
+      0,
+    ),
+    expertCount: model.text.expertCount * model.text.layerCount,
+    calibratedTokens: calibrated.stats.tokenCount,
+    device: calibrated.device,
+    workers: workerCount,
+    uncoveredExperts: uncoveredExperts(parts),
+    findings: isHardened ? [] : [...dead, ...resolved.findings],
+    repairs: isHardened ? [...dead, ...resolved.findings] : [],
+    serveCommands: serveCommands(plan, model, finalPath),
+    durationMs: clock.elapsedMs,
+    stageDurationsMs: clock.stageDurationsMs,
+    bytesRead: sweep.bytesRead + calibrated.bytesRead,
+    peakResidentBytes: process.resourceUsage().maxRSS * 1024,
+  }
+}
+
+export function uncoveredExperts(
+  parts: Pick<RunParts, 'prepared' | 'calibrated'>,
+): readonly UncoveredExpert[] {
+  const { plan, model } = parts.prepared
+  const layers = new Map(
+    model.modules.flatMap((module) =>
+      module.kind === 'experts' ? [[module.name, module.layerIndex] as const] : [],
+    ),
+  )
+  const scales = plan.activationScales.filter(
+    (scale) => scale.scope !== 'module' && scale.constantAmax === undefined,
+  )
+  const scope = scales[0]?.scope ?? 'none'
+  return listUncoveredExperts(
+    parts.calibrated.stats,
+    (module) => layers.get(module),
+    scope === 'module' ? 'none' : scope,
+  )
+}
+
+async function listFiles(folder: string): Promise<{ fileName: string; sizeBytes: number }[]> {
+  const entries = await readdir(folder, { withFileTypes: true, recursive: true })
+  const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name))
+  const sized = await Promise.all(files.map(async (path) => ({ path, size: (await stat(path)).size })))
+  return sized
+    .map(({ path, size }) => ({ fileName: path.slice(folder.length + 1), sizeBytes: size }))
+    .sort((a, b) => (a.fileName < b.fileName ? -1 : 1))
+}

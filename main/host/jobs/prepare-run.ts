@@ -1,0 +1,91 @@
+/** From a request to a plan: opens the checkpoint, recognises the model, loads the recipe, plans. Reads headers only. */
+import { readFile, stat } from 'node:fs/promises'
+import { AppError } from '../../../shared/errors/app-error.ts'
+import type { RunOptions } from '../../../shared/domain/run-options.ts'
+import { parseAmaxDump } from '../../engine/calibration/amax-dump.ts'
+import type { CalibrationStats } from '../../engine/calibration/stats.ts'
+import type { Checkpoint } from '../../engine/checkpoint/checkpoint.ts'
+import { openCheckpoint } from '../../engine/checkpoint/open-checkpoint.ts'
+import { NodeCheckpointFolder } from '../../engine/io/node/checkpoint-folder.ts'
+import { fromFsError } from '../../engine/io/node/fs-error.ts'
+import type { MoeModel } from '../../engine/models/moe-model.ts'
+import { recogniseModel } from '../../engine/models/recognise-model.ts'
+import type { ExportPlan } from '../../engine/pipeline/export-plan.ts'
+import { planExport } from '../../engine/pipeline/plan-export.ts'
+import { loadRecipe } from '../../engine/recipes/load-recipe.ts'
+import type { Recipe } from '../../engine/recipes/recipe.ts'
+
+const AMAX_LIMIT_BYTES = 512 * 1024 * 1024
+
+export interface OpenedModel {
+  readonly folder: NodeCheckpointFolder
+  readonly checkpoint: Checkpoint
+  readonly model: MoeModel
+}
+
+export interface PreparedRun extends OpenedModel {
+  readonly recipe: Recipe
+  readonly plan: ExportPlan
+  /** From `--amax`; undefined when the run has to calibrate or needs no data. */
+  readonly givenStats: CalibrationStats | undefined
+}
+
+/** Opens and recognises. Throws CHECKPOINT_NOT_FOUND and every `data` and `unsupported` error of reader and adapter. */
+export async function openModel(checkpointPath: string): Promise<OpenedModel> {
+  const stats = await stat(checkpointPath).catch(() => undefined)
+  if (stats?.isDirectory() !== true) {
+    throw new AppError('CHECKPOINT_NOT_FOUND', {
+      subject: checkpointPath,
+      problem: stats === undefined ? 'there is no such folder' : 'this is not a folder',
+      remedy: 'give the folder that holds config.json and the .safetensors files',
+    })
+  }
+  const folder = new NodeCheckpointFolder(checkpointPath)
+  const checkpoint = await openCheckpoint(folder)
+  return { folder, checkpoint, model: recogniseModel(checkpoint) }
+}
+
+export async function prepareRun(
+  checkpointPath: string,
+  options: RunOptions,
+  amaxPath: string | undefined,
+): Promise<PreparedRun> {
+  if (options.dialect !== 'modelopt') {
+    throw new AppError('DIALECT_UNSUPPORTED', {
+      subject: options.dialect,
+      problem: 'this version writes the modelopt dialect only',
+      remedy: 'use --dialect modelopt',
+    })
+  }
+  const recipe = loadRecipe(options.recipe, options.recipeText)
+  const opened = await openModel(checkpointPath)
+  const givenStats = amaxPath === undefined ? undefined : await readAmax(amaxPath)
+  const plan = planExport({
+    checkpoint: opened.checkpoint,
+    model: opened.model,
+    recipe,
+    profile: options.profile,
+    kv: options.kv,
+    expertInputScale: options.expertInputScale,
+    maxShardSizeBytes: options.maxShardSizeBytes,
+    availableSites: givenStats === undefined ? undefined : new Set(givenStats.amax.keys()),
+  })
+  return { ...opened, recipe, plan, givenStats }
+}
+
+async function readAmax(path: string): Promise<CalibrationStats> {
+  try {
+    const { size } = await stat(path)
+    if (size > AMAX_LIMIT_BYTES) {
+      throw new AppError('FILE_TOO_LARGE', {
+        subject: path,
+        problem: `${String(size)} bytes is more than a calibration dump can have (${String(AMAX_LIMIT_BYTES)})`,
+        remedy: 'give a calibration.safetensors or an amax JSON file',
+      })
+    }
+    const bytes = await readFile(path)
+    return parseAmaxDump(path, bytes)
+  } catch (error: unknown) {
+    throw fromFsError(error, path, 'read')
+  }
+}

@@ -1,0 +1,200 @@
+/**
+ * One run from request to published export: prepare, preflight, sweep, seal, check. The partial folder is removed when the input was
+ * wrong or the user cancelled; a failure of the environment leaves nothing published either.
+ */
+import { open, readFile, statfs, type FileHandle } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import type { RunReport, StageName } from '../../../shared/domain/job.ts'
+import { formatBytes } from '../../../shared/domain/format-text.ts'
+import { AppError } from '../../../shared/errors/app-error.ts'
+import { EMPTY_STATS, type CalibrationStats } from '../../engine/calibration/stats.ts'
+import { fromFsError } from '../../engine/io/node/fs-error.ts'
+import {
+  resolveActivationScales,
+  type ResolvedScales,
+} from '../../engine/pipeline/resolve-activation-scales.ts'
+import type { HostStartRequest } from '../host-api.ts'
+import { WorkerPool } from '../pool/worker-pool.ts'
+import { calibrateAndExport } from './calibrate-stage.ts'
+import { checkPublished } from './check-export.ts'
+import { cancelled, ExportSweep } from './export-sweep.ts'
+import { JobClock } from './job-clock.ts'
+import type { JobEnvironment, JobObserver } from './job-observer.ts'
+import {
+  checkOutput,
+  createPartial,
+  createShard,
+  publish,
+  removePartial,
+  type OutputFolder,
+} from './output-folder.ts'
+import { prepareRun, type PreparedRun } from './prepare-run.ts'
+import { makeReport } from './make-report.ts'
+import { sealExport, writeActivationScales } from './seal-export.ts'
+
+/** Tasks handed to the pool ahead of the workers, per worker: enough to keep them busy, few enough to bound memory. */
+const TASKS_AHEAD_PER_WORKER = 3
+/** Free space that must remain beyond the planned bytes, for side files and the file system itself. */
+const DISK_MARGIN_BYTES = 64 * 1024 * 1024
+
+/** Runs a job to its report. Throws AppError; CANCELLED when the observer says so. */
+export async function runJob(
+  request: HostStartRequest,
+  environment: JobEnvironment,
+  observer: JobObserver,
+): Promise<RunReport> {
+  const clock = new JobClock()
+  observer.stageStarted('plan', 1, 'steps')
+  const prepared = await prepareRun(request.checkpointPath, request.options, request.amaxPath)
+  const output = await checkOutput(request.outputPath, request.checkpointPath, request.canOverwrite === true)
+  await checkDisk(output, prepared.plan.outputBytes)
+  for (const problem of prepared.model.problems)
+    observer.log('warn', `${problem.subject}: ${problem.message}`)
+  observer.log(
+    'info',
+    `plan: ${String(prepared.plan.tensors.length)} tensors, ${formatBytes(prepared.plan.outputBytes, 'en')}`,
+  )
+  observer.stageDone('plan')
+  clock.mark('plan')
+  try {
+    await createPartial(output)
+    const report = await writeExport(request, environment, observer, prepared, output, clock)
+    return report
+  } catch (error: unknown) {
+    await removePartial(output)
+    throw AppError.from(error)
+  }
+}
+
+async function writeExport(
+  request: HostStartRequest,
+  environment: JobEnvironment,
+  observer: JobObserver,
+  prepared: PreparedRun,
+  output: OutputFolder,
+  clock: JobClock,
+): Promise<RunReport> {
+  const sources: FileHandle[] = []
+  const targets: FileHandle[] = []
+  const workerCount = request.options.workers === 0 ? environment.cpuCount : request.options.workers
+  const pool = new WorkerPool({
+    workerCount,
+    workerFile: environment.exportWorkerFile,
+    kernels: await readFile(environment.kernelsFile),
+  })
+  try {
+    for (const shard of prepared.checkpoint.shards)
+      sources.push(await openSource(prepared.folder.pathOf(shard.fileName)))
+    for (const shard of prepared.plan.shards) {
+      targets.push(await createShard(join(output.partialPath, shard.fileName), shard.sizeBytes, shard.header))
+    }
+    const sweep = makeSweep(prepared, pool, sources, targets, workerCount, observer)
+    const calibrated = await runSweep(request, environment, observer, prepared, sweep, sources)
+    clock.mark(prepared.plan.calibrationSites.length > 0 ? 'calibrate' : 'export')
+    const resolved = resolve(prepared, calibrated.stats)
+    await writeActivationScales(resolved.scales, targets, sweep.hashes)
+    observer.stageDone('export')
+    clock.mark('export')
+    observer.stageStarted('seal', 1, 'steps')
+    const parts = { request, environment, prepared, sweep, resolved, calibrated, workerCount }
+    await sealExport(parts, targets, output.partialPath)
+    observer.stageDone('seal')
+    clock.mark('seal')
+    observer.stageStarted('verify', 1, 'steps')
+    await checkPublished(output.partialPath, prepared.plan)
+    if (observer.isCancelled()) throw cancelled()
+    await publish(output)
+    observer.stageDone('verify')
+    clock.mark('verify')
+    return await makeReport(parts, output.finalPath, clock)
+  } finally {
+    await pool.close()
+    await Promise.all([...sources, ...targets].map((handle) => handle.close()))
+  }
+}
+
+function makeSweep(
+  prepared: PreparedRun,
+  pool: WorkerPool,
+  sources: readonly FileHandle[],
+  targets: readonly FileHandle[],
+  workerCount: number,
+  observer: JobObserver,
+): ExportSweep {
+  let doneBytes = 0
+  observer.stageStarted('export', prepared.plan.sourceBytes, 'bytes')
+  return new ExportSweep({
+    plan: prepared.plan,
+    pool,
+    sourceDescriptors: sources.map((handle) => handle.fd),
+    outputDescriptors: targets.map((handle) => handle.fd),
+    maxInFlight: workerCount * TASKS_AHEAD_PER_WORKER,
+    isCancelled: () => observer.isCancelled(),
+    onTaskDone: (task, sourceBytes) => {
+      doneBytes += sourceBytes
+      observer.layerActive(task.layerIndex)
+      observer.stageProgress('export', doneBytes)
+    },
+  })
+}
+
+export interface CalibrationOutcome {
+  readonly stats: CalibrationStats
+  readonly device: string
+  readonly bytesRead: number
+}
+
+async function runSweep(
+  request: HostStartRequest,
+  environment: JobEnvironment,
+  observer: JobObserver,
+  prepared: PreparedRun,
+  sweep: ExportSweep,
+  sources: readonly FileHandle[],
+): Promise<CalibrationOutcome> {
+  const needsCalibration = prepared.plan.calibrationSites.length > 0 && prepared.givenStats === undefined
+  if (needsCalibration) {
+    const outcome = await calibrateAndExport(request, environment, observer, prepared, sweep, sources)
+    await sweep.runRemaining()
+    return outcome
+  }
+  observer.stageSkipped('calibrate')
+  await sweep.runRemaining()
+  return { stats: prepared.givenStats ?? EMPTY_STATS, device: 'none', bytesRead: 0 }
+}
+
+function resolve(prepared: PreparedRun, stats: CalibrationStats): ResolvedScales {
+  return resolveActivationScales(prepared.plan.activationScales, stats, prepared.plan.profile)
+}
+
+async function openSource(path: string): Promise<FileHandle> {
+  try {
+    return await open(path, 'r')
+  } catch (error: unknown) {
+    throw fromFsError(error, path, 'read')
+  }
+}
+
+async function checkDisk(output: OutputFolder, neededBytes: number): Promise<void> {
+  const freeBytes = await freeDiskBytes(dirname(output.finalPath))
+  if (freeBytes !== undefined && freeBytes < neededBytes + DISK_MARGIN_BYTES) {
+    throw new AppError('DISK_FULL', {
+      subject: dirname(output.finalPath),
+      problem: `the export needs ${formatBytes(neededBytes, 'en')}, ${formatBytes(freeBytes, 'en')} are free`,
+      remedy: 'free some space or choose another output folder',
+    })
+  }
+}
+
+/** Free bytes of the file system that will hold `path` (or its deepest existing ancestor); undefined when the system does not say. */
+export async function freeDiskBytes(path: string): Promise<number | undefined> {
+  try {
+    const { bavail, bsize } = await statfs(path)
+    return bavail * bsize
+  } catch {
+    const parent = dirname(path)
+    return parent === path ? undefined : freeDiskBytes(parent)
+  }
+}
+
+export type { StageName }

@@ -1,0 +1,118 @@
+/** Everything of an export that is not a planned tensor task: activation scales, configuration texts, side files, receipt. */
+import { createHash } from 'node:crypto'
+import { writeSync } from 'node:fs'
+import type { FileHandle } from 'node:fs/promises'
+import { cpus, platform, release, totalmem } from 'node:os'
+import { join } from 'node:path'
+import { writeCalibrationDump } from '../../engine/calibration/amax-dump.ts'
+import { fromFsError } from '../../engine/io/node/fs-error.ts'
+import type { ResolvedScale, ResolvedScales } from '../../engine/pipeline/resolve-activation-scales.ts'
+import { recipeText } from '../../engine/recipes/recipe-text.ts'
+import type { HostStartRequest } from '../host-api.ts'
+import type { ExportSweep } from './export-sweep.ts'
+import type { JobEnvironment } from './job-observer.ts'
+import { copySideFile, writeNewFile } from './output-folder.ts'
+import type { PreparedRun } from './prepare-run.ts'
+import type { CalibrationOutcome } from './run-job.ts'
+import { uncoveredExperts } from './make-report.ts'
+
+/** What a run has in hand when its tensors are written. */
+export interface RunParts {
+  readonly request: HostStartRequest
+  readonly environment: JobEnvironment
+  readonly prepared: PreparedRun
+  readonly sweep: ExportSweep
+  readonly resolved: ResolvedScales
+  readonly calibrated: CalibrationOutcome
+  readonly workerCount: number
+}
+
+/** Writes each f32 scale at its planned place and records its hash. */
+export function writeActivationScales(
+  scales: readonly ResolvedScale[],
+  targets: readonly FileHandle[],
+  hashes: Map<string, string>,
+): void {
+  const bytes = new Uint8Array(4)
+  const view = new DataView(bytes.buffer)
+  for (const { output, value } of scales) {
+    view.setFloat32(0, value, true)
+    const target = targets[output.shardIndex]
+    try {
+      if (target !== undefined) writeSync(target.fd, bytes, 0, 4, output.offsetBytes)
+    } catch (error: unknown) {
+      throw fromFsError(error, output.name, 'write')
+    }
+    hashes.set(output.name, createHash('sha256').update(bytes).digest('hex'))
+  }
+}
+
+/** Makes the shards durable and writes every other file of the export. */
+export async function sealExport(
+  parts: RunParts,
+  targets: readonly FileHandle[],
+  partialPath: string,
+): Promise<void> {
+  const { prepared, calibrated } = parts
+  for (const target of targets) {
+    try {
+      await target.sync()
+    } catch (error: unknown) {
+      throw fromFsError(error, partialPath, 'write')
+    }
+  }
+  const files: Record<string, string> = {}
+  for (const file of prepared.plan.textFiles) {
+    await writeNewFile(join(partialPath, file.fileName), file.text)
+    files[file.fileName] = sha256(file.text)
+  }
+  for (const { name } of prepared.checkpoint.sideFiles) {
+    files[name] = await copySideFile(prepared.folder.pathOf(name), join(partialPath, name))
+  }
+  const own = join(partialPath, 'quantmill')
+  await writeNewFile(join(own, 'recipe.yaml'), recipeText(prepared.recipe))
+  if (calibrated.stats.amax.size > 0) {
+    await writeNewFile(join(own, 'calibration.safetensors'), writeCalibrationDump(calibrated.stats))
+  }
+  await writeNewFile(join(own, 'receipt.json'), `${JSON.stringify(makeReceipt(parts, files), null, 2)}\n`)
+}
+
+/** No paths and no times: two equal runs on equal machines give equal receipts. */
+function makeReceipt(parts: RunParts, files: Readonly<Record<string, string>>): Record<string, unknown> {
+  const { prepared, sweep, request, environment, calibrated } = parts
+  return {
+    schema: 1,
+    producer: { name: 'quantmill', version: environment.version },
+    machine: {
+      platform: platform(),
+      release: release(),
+      node: process.versions.node,
+      cpu: cpus()[0]?.model ?? 'unknown',
+      memoryBytes: totalmem(),
+      calibrationDevice: calibrated.device,
+    },
+    recipe: prepared.plan.recipeName,
+    options: { ...request.options, recipeText: undefined },
+    source: {
+      architecture: prepared.model.architecture,
+      totalTensorBytes: prepared.checkpoint.totalTensorBytes,
+      shards: prepared.checkpoint.shards.map(({ fileName, fileSizeBytes, tensors }) => ({
+        fileName,
+        fileSizeBytes,
+        tensorCount: tensors.length,
+      })),
+    },
+    coverage: {
+      calibratedTokens: calibrated.stats.tokenCount,
+      uncoveredExperts: uncoveredExperts(parts),
+    },
+    repairs: sweep.deadWeights,
+    scaleFindings: parts.resolved.findings,
+    files,
+    tensors: Object.fromEntries([...sweep.hashes].sort(([a], [b]) => (a < b ? -1 : 1))),
+  }
+}
+
+function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('hex')
+}
