@@ -2,6 +2,8 @@
 import type { StageName } from '../../../shared/domain/job.ts'
 
 export interface JobObserver {
+  /** Size of the map that expertTokens fills; called once the checkpoint is open. */
+  setModel(layerCount: number, expertCount: number): void
   stageStarted(stage: StageName, total: number, unit: 'bytes' | 'layers' | 'steps'): void
   /** Absolute, in the stage's unit. */
   stageProgress(stage: StageName, done: number): void

@@ -46,6 +46,7 @@ export async function runJob(
   const clock = new JobClock()
   observer.stageStarted('plan', 1, 'steps')
   const prepared = await prepareRun(request.checkpointPath, request.options, request.amaxPath)
+  observer.setModel(prepared.model.text.layerCount, prepared.model.text.expertCount)
   const output = await checkOutput(request.outputPath, request.checkpointPath, request.canOverwrite === true)
   await checkDisk(output, prepared.plan.outputBytes)
   for (const problem of prepared.model.problems)

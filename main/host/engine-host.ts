@@ -1,0 +1,125 @@
+/** The engine host: answers HostApi calls, owns jobs. Runs in an Electron utility process or in a plain Node process; knows neither. */
+import { randomUUID } from 'node:crypto'
+import { basename } from 'node:path'
+import type { JobId } from '../../shared/domain/job.ts'
+import { AppError } from '../../shared/errors/app-error.ts'
+import { listTensors, summariseCheckpoint } from '../engine/checkpoint/summarise-checkpoint.ts'
+import { planExport } from '../engine/pipeline/plan-export.ts'
+import { summarisePlan } from '../engine/pipeline/summarise-plan.ts'
+import { listRecipes, loadRecipe } from '../engine/recipes/load-recipe.ts'
+import type { HostApi, HostEvents, HostStartRequest } from './host-api.ts'
+import type { JobEnvironment } from './jobs/job-observer.ts'
+import { JobRecord } from './jobs/job-record.ts'
+import { openModel, type OpenedModel } from './jobs/prepare-run.ts'
+import { freeDiskBytes, runJob } from './jobs/run-job.ts'
+import { probeDevices } from './pool/probe-devices.ts'
+
+export interface EngineHostOptions {
+  readonly environment: JobEnvironment
+  readonly emit: <E extends keyof HostEvents>(event: E, payload: HostEvents[E]) => void
+}
+
+/** Opened checkpoints kept for paging and planning; headers of the largest models are tens of megabytes. */
+const MAX_OPENED = 4
+
+export function createEngineHost(options: EngineHostOptions): HostApi {
+  const jobs = new Map<JobId, { readonly record: JobRecord; readonly done: Promise<void> }>()
+  const opened = new Map<string, OpenedModel>()
+
+  const find = (jobId: JobId): JobRecord => {
+    const job = jobs.get(jobId)
+    if (job === undefined) {
+      throw new AppError('JOB_UNKNOWN', {
+        subject: jobId,
+        problem: 'there is no such run',
+        remedy: 'start a run',
+      })
+    }
+    return job.record
+  }
+
+  const reuse = async (checkpointPath: string): Promise<OpenedModel> => {
+    const present = opened.get(checkpointPath)
+    if (present !== undefined) return present
+    const model = await openModel(checkpointPath)
+    const oldest = opened.keys().next()
+    if (opened.size >= MAX_OPENED && oldest.done !== true) opened.delete(oldest.value)
+    opened.set(checkpointPath, model)
+    return model
+  }
+
+  return {
+    async 'checkpoint.open'({ checkpointPath }) {
+      opened.delete(checkpointPath)
+      const { checkpoint, model } = await reuse(checkpointPath)
+      return summariseCheckpoint(checkpoint, model)
+    },
+    async 'checkpoint.list_tensors'({ checkpointPath, filter, offset, limit }) {
+      const { checkpoint, model } = await reuse(checkpointPath)
+      return listTensors(checkpoint, model, { filter, offset, limit })
+    },
+    'recipe.list': () => Promise.resolve(listRecipes()),
+    async 'plan.make'({ checkpointPath, options: run }) {
+      const recipe = loadRecipe(run.recipe, run.recipeText)
+      const { checkpoint, model } = await reuse(checkpointPath)
+      const plan = planExport({
+        checkpoint,
+        model,
+        recipe,
+        profile: run.profile,
+        kv: run.kv,
+        expertInputScale: run.expertInputScale,
+        maxShardSizeBytes: run.maxShardSizeBytes,
+      })
+      const workers = run.workers === 0 ? options.environment.cpuCount : run.workers
+      return summarisePlan(plan, model, { freeDiskBytes: await freeDiskBytes(checkpointPath), workers })
+    },
+    'device.list': () => probeDevices(options.environment.deviceWorkerFile),
+    'job.start': (request) => Promise.resolve({ jobId: startJob(request, options, jobs) }),
+    'job.cancel': ({ jobId }) => {
+      find(jobId).apply({ kind: 'cancel_requested' })
+      return Promise.resolve()
+    },
+    'job.get': ({ jobId }) => Promise.resolve(find(jobId).snapshot()),
+    'job.list': () => Promise.resolve([...jobs.values()].map(({ record }) => record.snapshot())),
+    'job.get_log': ({ jobId }) => Promise.resolve(find(jobId).logLines),
+    async 'host.shutdown'() {
+      for (const { record } of jobs.values()) record.apply({ kind: 'cancel_requested' })
+      await Promise.all([...jobs.values()].map(({ done }) => done))
+    },
+  }
+}
+
+function startJob(
+  request: HostStartRequest,
+  { environment, emit }: EngineHostOptions,
+  jobs: Map<JobId, { readonly record: JobRecord; readonly done: Promise<void> }>,
+): JobId {
+  const jobId = `j_${randomUUID()}` as JobId
+  const record = new JobRecord({
+    jobId,
+    checkpointName: basename(request.checkpointPath),
+    recipe: request.options.recipe,
+    publish: (snapshot) => {
+      emit('job.snapshot', snapshot)
+    },
+    publishLog: (line) => {
+      emit('job.log', line)
+    },
+  })
+  const done = runJob(request, environment, record).then(
+    (report) => {
+      record.apply({ kind: 'succeeded', report })
+    },
+    (thrown: unknown) => {
+      const error = AppError.from(thrown)
+      if (error.kind === 'cancelled') record.apply({ kind: 'cancelled' })
+      else {
+        record.log('error', error.toLine())
+        record.apply({ kind: 'failed', error: error.serialise() })
+      }
+    },
+  )
+  jobs.set(jobId, { record, done })
+  return jobId
+}

@@ -1,0 +1,169 @@
+/**
+ * Live state of one job: turns observer calls into snapshots. State changes are published at once, progress at most ten times a second.
+ * Rates come from a moving window, so that the ETA follows what the machine does now.
+ */
+import {
+  STAGE_NAMES,
+  transition,
+  type JobEvent,
+  type JobId,
+  type JobLogLine,
+  type JobSnapshot,
+  type JobState,
+  type StageName,
+  type StageProgress,
+} from '../../../shared/domain/job.ts'
+import type { JobObserver } from './job-observer.ts'
+
+const PUBLISH_INTERVAL_MS = 100
+const RATE_WINDOW_MS = 10_000
+const MAX_LOG_LINES = 5_000
+
+export interface JobRecordOptions {
+  readonly jobId: JobId
+  readonly checkpointName: string
+  readonly recipe: string
+  readonly publish: (snapshot: JobSnapshot) => void
+  readonly publishLog: (line: JobLogLine) => void
+}
+
+export class JobRecord implements JobObserver {
+  readonly logLines: JobLogLine[] = []
+  private readonly options: JobRecordOptions
+  private readonly startedMs = performance.now()
+  private readonly stages = new Map<StageName, StageProgress>(
+    STAGE_NAMES.map((name) => [name, { name, state: 'waiting', done: 0, total: 0, unit: 'steps' }]),
+  )
+  private readonly window: { timeMs: number; doneBytes: number }[] = []
+  private state: JobState = { kind: 'queued' }
+  private sequence = 0
+  private layerCount = 0
+  private expertCount = 0
+  private activeLayer: number | undefined
+  private tokens: (readonly number[] | undefined)[] = []
+  private lastPublishedMs = 0
+  private timer: NodeJS.Timeout | undefined
+
+  constructor(options: JobRecordOptions) {
+    this.options = options
+  }
+
+  get currentState(): JobState {
+    return this.state
+  }
+
+  setModel(layerCount: number, expertCount: number): void {
+    this.layerCount = layerCount
+    this.expertCount = expertCount
+    this.tokens = Array.from({ length: layerCount }, () => undefined)
+  }
+
+  apply(event: JobEvent): void {
+    const next = transition(this.state, event)
+    if (next === this.state) return
+    this.state = next
+    this.publishNow()
+  }
+
+  stageStarted(stage: StageName, total: number, unit: StageProgress['unit']): void {
+    this.stages.set(stage, { name: stage, state: 'active', done: 0, total, unit })
+    if (stage === 'export') this.window.length = 0
+    if (this.state.kind === 'running' && this.state.stage === stage) return
+    this.state = transition(this.state, { kind: 'stage_started', stage })
+    this.publishNow()
+  }
+
+  stageProgress(stage: StageName, done: number): void {
+    const present = this.stages.get(stage)
+    if (present === undefined) return
+    this.stages.set(stage, { ...present, done: Math.min(done, present.total) })
+    if (present.unit === 'bytes') this.addToWindow(done)
+    this.publishSoon()
+  }
+
+  stageDone(stage: StageName): void {
+    const present = this.stages.get(stage)
+    if (present !== undefined) this.stages.set(stage, { ...present, state: 'done', done: present.total })
+    this.publishNow()
+  }
+
+  stageSkipped(stage: StageName): void {
+    const present = this.stages.get(stage)
+    if (present !== undefined) this.stages.set(stage, { ...present, state: 'skipped' })
+    this.publishNow()
+  }
+
+  layerActive(layerIndex: number | undefined): void {
+    this.activeLayer = layerIndex
+  }
+
+  expertTokens(layerIndex: number, tokens: readonly number[]): void {
+    this.tokens = this.tokens.map((row, index) => (index === layerIndex ? tokens : row))
+    this.publishSoon()
+  }
+
+  log(level: JobLogLine['level'], message: string): void {
+    const line: JobLogLine = { jobId: this.options.jobId, timeMs: Date.now(), level, message }
+    if (this.logLines.length < MAX_LOG_LINES) this.logLines.push(line)
+    this.options.publishLog(line)
+  }
+
+  isCancelled(): boolean {
+    return this.state.kind === 'cancelling' || this.state.kind === 'cancelled'
+  }
+
+  snapshot(): JobSnapshot {
+    const bytesPerSecond = this.rate()
+    return {
+      jobId: this.options.jobId,
+      sequence: this.sequence,
+      checkpointName: this.options.checkpointName,
+      recipe: this.options.recipe,
+      state: this.state,
+      stages: [...this.stages.values()],
+      layerCount: this.layerCount,
+      expertCount: this.expertCount,
+      activeLayer: this.activeLayer,
+      elapsedMs: performance.now() - this.startedMs,
+      bytesPerSecond,
+      etaMs: this.eta(bytesPerSecond),
+      expertTokens: this.tokens,
+    }
+  }
+
+  private addToWindow(doneBytes: number): void {
+    const nowMs = performance.now()
+    this.window.push({ timeMs: nowMs, doneBytes })
+    while (this.window.length > 2 && nowMs - (this.window[0]?.timeMs ?? nowMs) > RATE_WINDOW_MS)
+      this.window.shift()
+  }
+
+  private rate(): number | undefined {
+    const first = this.window[0]
+    const last = this.window.at(-1)
+    if (first === undefined || last === undefined || last.timeMs - first.timeMs < 50) return undefined
+    return ((last.doneBytes - first.doneBytes) / (last.timeMs - first.timeMs)) * 1000
+  }
+
+  private eta(bytesPerSecond: number | undefined): number | undefined {
+    const stage = this.stages.get('export')
+    if (bytesPerSecond === undefined || bytesPerSecond <= 0 || stage?.state !== 'active') return undefined
+    return ((stage.total - stage.done) / bytesPerSecond) * 1000
+  }
+
+  private publishSoon(): void {
+    if (this.timer !== undefined) return
+    const waitMs = Math.max(0, PUBLISH_INTERVAL_MS - (performance.now() - this.lastPublishedMs))
+    this.timer = setTimeout(() => {
+      this.publishNow()
+    }, waitMs)
+  }
+
+  private publishNow(): void {
+    clearTimeout(this.timer)
+    this.timer = undefined
+    this.lastPublishedMs = performance.now()
+    this.sequence += 1
+    this.options.publish(this.snapshot())
+  }
+}
