@@ -1,0 +1,70 @@
+/** The command line. Standard output carries results only; errors are one line on standard error and an exit code. */
+import { AppError } from '../../shared/errors/app-error.ts'
+import { EXIT_CODES } from '../../shared/errors/codes.ts'
+import { buildFiles } from '../host/build-files.ts'
+import { usage } from './arguments.ts'
+import type { Command, CommandContext } from './command.ts'
+import { evalCommand } from './commands/eval.ts'
+import { inspectCommand } from './commands/inspect.ts'
+import { planCommand } from './commands/plan.ts'
+import { runCommand } from './commands/run.ts'
+import { sampleCommand } from './commands/sample.ts'
+import { serveCommand } from './commands/serve.ts'
+
+const COMMANDS: readonly Command[] = [
+  inspectCommand,
+  planCommand,
+  runCommand,
+  evalCommand,
+  sampleCommand,
+  serveCommand,
+]
+
+function overview(version: string): string {
+  const rows = COMMANDS.map(({ name, summary }) => `  ${name.padEnd(9)}${summary}`)
+  return `quantmill ${version}\n\n${rows.join('\n')}\n\nquantmill <command> --help shows a command's options.`
+}
+
+async function main(argv: readonly string[]): Promise<number> {
+  let isCancelled = false
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => {
+      isCancelled = true
+    })
+  }
+  const context: CommandContext = {
+    files: buildFiles(import.meta.url),
+    print: (text) => process.stdout.write(`${text}\n`),
+    note: (text) => process.stderr.write(text),
+    isTerminal: process.stderr.isTTY,
+    isCancelled: () => isCancelled,
+  }
+  const [name, ...rest] = argv
+  try {
+    if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
+      context.print(overview(context.files.version))
+      return name === undefined ? EXIT_CODES.input : 0
+    }
+    if (name === '--version') {
+      context.print(context.files.version)
+      return 0
+    }
+    const command = COMMANDS.find((candidate) => candidate.name === name)
+    if (command === undefined) throw usage('help', `there is no command "${name}"`)
+    if (rest.includes('--help') || rest.includes('-h')) {
+      context.print(command.help)
+      return 0
+    }
+    return await command.run(rest, context)
+  } catch (thrown: unknown) {
+    const error = AppError.from(thrown)
+    if (context.isTerminal) context.note('\r\u001b[K')
+    context.note(`error ${error.toLine()}\n`)
+    if (error.kind === 'bug' && error.stack !== undefined) context.note(`${error.stack}\n`)
+    if (rest.includes('--json'))
+      context.print(JSON.stringify({ error: { ...error.serialise(), stack: undefined } }))
+    return EXIT_CODES[error.kind]
+  }
+}
+
+process.exitCode = await main(process.argv.slice(2))

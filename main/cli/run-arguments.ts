@@ -1,0 +1,75 @@
+/** The options that `plan` and `run` share, to RunOptions. */
+import { readFile, stat } from 'node:fs/promises'
+import { extname } from 'node:path'
+import { AppError } from '../../shared/errors/app-error.ts'
+import {
+  DEFAULT_RUN_OPTIONS,
+  DEVICES,
+  DIALECTS,
+  EXPERT_INPUT_SCALES,
+  KV_CACHE_FORMATS,
+  PROFILES,
+  type RunOptions,
+} from '../../shared/domain/run-options.ts'
+import { parseShardSize, required, userPath, type OptionTable, type ParsedArguments } from './arguments.ts'
+
+export const RUN_OPTION_TABLE = {
+  recipe: { type: 'string' },
+  dialect: { type: 'string' },
+  profile: { type: 'string' },
+  kv: { type: 'string' },
+  'expert-input-scale': { type: 'string' },
+  'max-shard-size': { type: 'string' },
+  samples: { type: 'string' },
+  'seq-len': { type: 'string' },
+  device: { type: 'string' },
+  workers: { type: 'string' },
+  json: { type: 'boolean' },
+  help: { type: 'boolean', short: 'h' },
+} as const satisfies OptionTable
+
+export const RUN_OPTION_HELP = `  --recipe R                 built-in recipe name, or a path to a recipe file (.yaml)
+  --dialect D                modelopt (default)
+  --profile P                hardened (default) | identical
+  --kv K                     none | fp8 | fp8_cast | nvfp4 | nvfp4_cast; overrides the recipe
+  --expert-input-scale S     per_expert | shared; overrides recipe and profile
+  --max-shard-size S         10GB (default), 500MB, 4MiB ...
+  --samples N, --seq-len N   calibration sequences and their length (default 128 x 512)
+  --device D                 auto (default) | cpu | webgpu | cuda
+  --workers N                export threads (default: one per core)`
+
+const RECIPE_FILE_LIMIT_BYTES = 1_000_000
+
+export async function readRunOptions(command: string, parsed: ParsedArguments): Promise<RunOptions> {
+  const recipe = required(command, 'recipe', parsed.text('recipe'))
+  const shardSize = parsed.text('max-shard-size')
+  return {
+    ...DEFAULT_RUN_OPTIONS,
+    ...(await readRecipe(recipe)),
+    kv: parsed.choice('kv', KV_CACHE_FORMATS),
+    dialect: parsed.choice('dialect', DIALECTS) ?? DEFAULT_RUN_OPTIONS.dialect,
+    profile: parsed.choice('profile', PROFILES) ?? DEFAULT_RUN_OPTIONS.profile,
+    expertInputScale: parsed.choice('expert-input-scale', EXPERT_INPUT_SCALES),
+    maxShardSizeBytes:
+      shardSize === undefined ? DEFAULT_RUN_OPTIONS.maxShardSizeBytes : parseShardSize(shardSize),
+    samples: parsed.wholeNumber('samples', 1) ?? DEFAULT_RUN_OPTIONS.samples,
+    sequenceLength: parsed.wholeNumber('seq-len', 2) ?? DEFAULT_RUN_OPTIONS.sequenceLength,
+    device: parsed.choice('device', DEVICES) ?? DEFAULT_RUN_OPTIONS.device,
+    workers: parsed.wholeNumber('workers', 1) ?? DEFAULT_RUN_OPTIONS.workers,
+  }
+}
+
+/** A name ending in .yaml or .yml is a file; everything else is a built-in name. */
+async function readRecipe(recipe: string): Promise<Pick<RunOptions, 'recipe' | 'recipeText'>> {
+  if (!['.yaml', '.yml'].includes(extname(recipe))) return { recipe }
+  const path = userPath(recipe)
+  const stats = await stat(path).catch(() => undefined)
+  if (stats?.isFile() !== true || stats.size > RECIPE_FILE_LIMIT_BYTES) {
+    throw new AppError('RECIPE_UNKNOWN', {
+      subject: recipe,
+      problem: stats === undefined ? 'there is no such file' : 'this is not a recipe file of at most 1 MB',
+      remedy: 'give a recipe file or a built-in name',
+    })
+  }
+  return { recipe, recipeText: await readFile(path, 'utf8') }
+}

@@ -1,0 +1,21 @@
+/** Where a built program finds its own files. Entries pass their own URL, because shared chunks live in another folder. */
+import { availableParallelism } from 'node:os'
+import { fileURLToPath } from 'node:url'
+import { version } from '../../package.json'
+import type { JobEnvironment } from './jobs/job-observer.ts'
+
+/** `entryUrl` is the import.meta.url of a file directly in out/main. */
+export function buildFiles(
+  entryUrl: string,
+): JobEnvironment & { readonly rendererFolder: string; readonly sampleFolder: string } {
+  const file = (path: string): string => fileURLToPath(new URL(path, entryUrl))
+  return {
+    version,
+    exportWorkerFile: file('./export.worker.js'),
+    deviceWorkerFile: file('./device.worker.js'),
+    kernelsFile: file('./kernels.wasm'),
+    rendererFolder: file('../renderer'),
+    sampleFolder: file('../../assets/sample/tiny-qwen3.5-moe'),
+    cpuCount: availableParallelism(),
+  }
+}
