@@ -1,0 +1,63 @@
+/**
+ * The whole export against ModelOpt's, byte for byte: a wrong rounding, order, offset or separator anywhere changes a hash.
+ * Expected hashes come from reference exports condensed by test/tools/make-export-fixtures.mjs.
+ */
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { runForTest, sha256File, temporaryFolder } from '../../tools/run-for-test.ts'
+
+interface ExportFixture {
+  readonly shards: readonly {
+    readonly fileName: string
+    readonly sizeBytes: number
+    readonly sha256: string
+  }[]
+  readonly hfQuantConfigSha256: string
+  readonly indexSha256: string
+  readonly quantizationConfig: unknown
+  readonly amax?: Readonly<Record<string, readonly number[]>>
+}
+
+const RECIPES = [
+  'nvfp4_experts_only-kv_fp8',
+  'nvfp4_default-kv_fp8',
+  'fp8_default-kv_fp8',
+  'nvfp4_experts_only_input_scale1-kv_fp8_cast',
+]
+
+async function readFixture(recipe: string): Promise<ExportFixture> {
+  const path = join(import.meta.dirname, '../../fixtures/exports', `${recipe}.json`)
+  return JSON.parse(await readFile(path, 'utf8')) as ExportFixture
+}
+
+async function writeAmax(amax: ExportFixture['amax']): Promise<string> {
+  const path = join(await temporaryFolder(), 'amax.json')
+  const dump = Object.entries(amax ?? {}).map(([name, value]) => [
+    name,
+    { dtype: 'bfloat16', shape: [], value },
+  ])
+  await writeFile(path, JSON.stringify(Object.fromEntries(dump)))
+  return path
+}
+
+describe('identical profile', () => {
+  test.each(RECIPES)('%s has the bytes of the reference export', async (recipe) => {
+    const fixture = await readFixture(recipe)
+    const { report, outputPath } = await runForTest({
+      options: { recipe, profile: 'identical', maxShardSizeBytes: 4_000_000 },
+      amaxPath: await writeAmax(fixture.amax),
+    })
+    expect(report.findings).toEqual([])
+    for (const shard of fixture.shards) {
+      expect(await sha256File(join(outputPath, shard.fileName)), shard.fileName).toBe(shard.sha256)
+    }
+    expect(await sha256File(join(outputPath, 'hf_quant_config.json'))).toBe(fixture.hfQuantConfigSha256)
+    expect(await sha256File(join(outputPath, 'model.safetensors.index.json'))).toBe(fixture.indexSha256)
+    const config = JSON.parse(await readFile(join(outputPath, 'config.json'), 'utf8')) as Record<
+      string,
+      unknown
+    >
+    expect(config['quantization_config']).toEqual(fixture.quantizationConfig)
+  })
+})
