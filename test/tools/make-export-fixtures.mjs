@@ -17,10 +17,18 @@ for (const entry of readdirSync(from, { withFileTypes: true })) {
     preset: entry.name,
     maxShardSize: manifest.max_shard_size,
     tensorCount: manifest.tensors,
-    shards: manifest.shards.map((shard) => ({ fileName: shard.file, sizeBytes: shard.bytes, sha256: shard.sha256 })),
+    shards: manifest.shards.map((shard) => ({
+      fileName: shard.file,
+      sizeBytes: shard.bytes,
+      sha256: shard.sha256,
+    })),
     statisticalTensors: statistical.length,
-    hfQuantConfigSha256: existsSync(file('hf_quant_config.json')) ? sha256(file('hf_quant_config.json')) : undefined,
-    indexSha256: existsSync(file('model.safetensors.index.json')) ? sha256(file('model.safetensors.index.json')) : undefined,
+    hfQuantConfigSha256: existsSync(file('hf_quant_config.json'))
+      ? sha256(file('hf_quant_config.json'))
+      : undefined,
+    indexSha256: existsSync(file('model.safetensors.index.json'))
+      ? sha256(file('model.safetensors.index.json'))
+      : undefined,
     quantizationConfig: JSON.parse(readFileSync(file('config.json'), 'utf8')).quantization_config,
     amax: amax && Object.fromEntries(Object.entries(amax).map(([name, { value }]) => [name, value])),
   }
