@@ -18,7 +18,10 @@ const { values } = parseArgs({
 })
 
 function quantmill(...argv) {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [cli, ...argv], { encoding: 'utf8', maxBuffer: 1 << 28 })
+  const { status, stdout, stderr } = spawnSync(process.execPath, [cli, ...argv], {
+    encoding: 'utf8',
+    maxBuffer: 1 << 28,
+  })
   if (status !== 0) throw new Error(`quantmill ${argv.join(' ')} ended with ${status}: ${stderr}`)
   return stdout
 }
@@ -30,7 +33,17 @@ for (const layers of values.layers.split(',')) {
     const source = join(folder, 'source')
     quantmill('sample', '--like', values.like, '--layers', layers, '--out', source)
     const out = join(folder, 'export')
-    const argv = ['run', source, '--recipe', values.recipe, '--workers', values.workers, '--out', out, '--json']
+    const argv = [
+      'run',
+      source,
+      '--recipe',
+      values.recipe,
+      '--workers',
+      values.workers,
+      '--out',
+      out,
+      '--json',
+    ]
     const report = JSON.parse(quantmill(...argv))
     rows.push({
       layers: Number(layers),
@@ -46,6 +59,12 @@ for (const layers of values.layers.split(',')) {
 }
 const ratio = rows.at(-1).peakResidentMiB / rows[0].peakResidentMiB
 console.log(
-  JSON.stringify({ bench: 'memory', ...values, cpu: cpus()[0].model, node: process.version, rows, ratio }, null, 2),
+  JSON.stringify(
+    { bench: 'memory', ...values, cpu: cpus()[0].model, node: process.version, rows, ratio },
+    null,
+    2,
+  ),
 )
-console.log(`peak of ${rows.at(-1).layers} layers / peak of ${rows[0].layers} layers = ${ratio.toFixed(3)} (bound 1.10)`)
+console.log(
+  `peak of ${rows.at(-1).layers} layers / peak of ${rows[0].layers} layers = ${ratio.toFixed(3)} (bound 1.10)`,
+)

@@ -4,7 +4,8 @@
  */
 import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { SAMPLE, temporaryFolder } from './run-for-test.ts'
+import { SAMPLE } from './run-for-test.ts'
+import { temporaryFolder } from './temporary-folder.ts'
 
 interface RawTensor {
   readonly name: string

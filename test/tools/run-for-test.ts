@@ -1,13 +1,14 @@
 /** Runs a job in this process with the built workers, as the command line does, and returns report and observations. */
-import { mkdtemp, readdir, readFile } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { createHash } from 'node:crypto'
-import { availableParallelism, tmpdir } from 'node:os'
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { DEFAULT_RUN_OPTIONS, type RunOptions } from '../../shared/domain/run-options.ts'
 import type { RunReport } from '../../shared/domain/job.ts'
 import type { HostStartRequest } from '../../main/host/host-api.ts'
 import type { JobEnvironment, JobObserver } from '../../main/host/jobs/job-observer.ts'
 import { runJob } from '../../main/host/jobs/run-job.ts'
+import { temporaryFolder } from './temporary-folder.ts'
 
 const OUT = join(import.meta.dirname, '../../out/main')
 
@@ -34,10 +35,6 @@ export function silentObserver(isCancelled: () => boolean = () => false): JobObs
     log: nothing,
     isCancelled,
   }
-}
-
-export function temporaryFolder(): Promise<string> {
-  return mkdtemp(join(tmpdir(), 'quantmill-test-'))
 }
 
 export interface TestRun {

@@ -15,7 +15,8 @@ import {
   poke,
   writeHeaderLength,
 } from '../../tools/damaged-checkpoint.ts'
-import { SAMPLE, temporaryFolder } from '../../tools/run-for-test.ts'
+import { SAMPLE } from '../../tools/run-for-test.ts'
+import { temporaryFolder } from '../../tools/temporary-folder.ts'
 
 const SHARD_1 = 'model.safetensors-00001-of-00004.safetensors'
 const SHARD_2 = 'model.safetensors-00002-of-00004.safetensors'

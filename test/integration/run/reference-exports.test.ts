@@ -5,7 +5,8 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { runForTest, sha256File, temporaryFolder } from '../../tools/run-for-test.ts'
+import { runForTest, sha256File } from '../../tools/run-for-test.ts'
+import { temporaryFolder } from '../../tools/temporary-folder.ts'
 
 interface ExportFixture {
   readonly shards: readonly {

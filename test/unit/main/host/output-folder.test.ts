@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { checkOutput, createPartial, createShard, publish } from '../../../../main/host/jobs/output-folder.ts'
-import { temporaryFolder } from '../../../tools/run-for-test.ts'
+import { temporaryFolder } from '../../../tools/temporary-folder.ts'
 
 const withCode = (code: string): unknown => expect.objectContaining({ code })
 
