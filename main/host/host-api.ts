@@ -47,6 +47,26 @@ export interface HostApi {
 }
 
 export type HostRoute = keyof HostApi
+
+/** Every route by name; `satisfies` keeps it complete. */
+const HOST_ROUTES = {
+  'checkpoint.open': true,
+  'checkpoint.list_tensors': true,
+  'recipe.list': true,
+  'plan.make': true,
+  'device.list': true,
+  'job.start': true,
+  'job.cancel': true,
+  'job.get': true,
+  'job.list': true,
+  'job.get_log': true,
+  'host.shutdown': true,
+} as const satisfies Record<HostRoute, true>
+
+export function isHostRoute(text: string): text is HostRoute {
+  return Object.hasOwn(HOST_ROUTES, text)
+}
+
 export interface HostEvents {
   readonly 'job.snapshot': JobSnapshot
   readonly 'job.log': JobLogLine

@@ -1,0 +1,55 @@
+/**
+ * Start and end of the application. Quitting waits until the host has stopped its jobs: ending a process in which ONNX Runtime is busy aborts
+ * it, and the host is the only process where it may be.
+ */
+import { app, dialog } from 'electron'
+import type { AppContext, AppModule } from './app-module.ts'
+
+export const lifecycleModule: AppModule = {
+  enable(context) {
+    let state: 'open' | 'asking' | 'stopping' | 'stopped' = 'open'
+    app.on('before-quit', (event) => {
+      if (state === 'stopped') return
+      event.preventDefault()
+      if (state !== 'open') return
+      state = 'asking'
+      void mayQuit(context).then(async (may) => {
+        state = may ? 'stopping' : 'open'
+        if (!may) return
+        await context.hostClient.shutdown()
+        state = 'stopped'
+        app.quit()
+      })
+    })
+    app.on('window-all-closed', () => {
+      app.quit()
+    })
+    app.on('second-instance', () => {
+      void context.windows.open()
+    })
+    app.on('activate', () => {
+      void context.windows.open()
+    })
+    app.on('child-process-gone', (_event, { type, reason, name }) => {
+      context.log.write('warn', 'process', `${name ?? type} ended: ${reason}`)
+    })
+    app.on('render-process-gone', (_event, _contents, { reason }) => {
+      context.log.write('error', 'renderer', `ended: ${reason}`)
+    })
+  },
+}
+
+/** Asks when a run would be lost; true without a question otherwise. */
+async function mayQuit({ hostClient, windows }: AppContext): Promise<boolean> {
+  const window = windows.main
+  if (hostClient.runningJobCount === 0 || window === undefined) return true
+  const { response } = await dialog.showMessageBox(window, {
+    type: 'question',
+    message: 'A run is in progress.',
+    detail: 'Quitting cancels it; nothing is published.',
+    buttons: ['Cancel the run and quit', 'Keep running'],
+    defaultId: 1,
+    cancelId: 1,
+  })
+  return response === 0
+}

@@ -1,0 +1,29 @@
+/** Checkpoints, recipes and plans: grants become paths, the host does the rest. */
+import type { HandlerTable } from '../handler-table.ts'
+import { runOptionsOf } from '../run-options.ts'
+import type { Surface } from '../surface.ts'
+
+type CheckpointRoutes = 'checkpoint.open' | 'checkpoint.list_tensors' | 'recipe.list' | 'plan.make'
+
+export function checkpointHandlers({ grants, host }: Surface): Pick<HandlerTable, CheckpointRoutes> {
+  return {
+    'checkpoint.open': async ({ grantId }) => {
+      const checkpointPath = await grants.resolve(grantId, 'checkpoint')
+      const summary = await host['checkpoint.open']({ checkpointPath })
+      return { ...summary, displayPath: grants.display(checkpointPath) }
+    },
+    'checkpoint.list_tensors': async ({ grantId, filter, offset, limit }) =>
+      host['checkpoint.list_tensors']({
+        checkpointPath: await grants.resolve(grantId, 'checkpoint'),
+        filter,
+        offset,
+        limit,
+      }),
+    'recipe.list': () => host['recipe.list']({}),
+    'plan.make': async ({ grantId, options }) =>
+      host['plan.make']({
+        checkpointPath: await grants.resolve(grantId, 'checkpoint'),
+        options: await runOptionsOf(options, grants),
+      }),
+  }
+}

@@ -1,0 +1,77 @@
+/** Runs: every path of a request comes from a grant with the right purpose. */
+import type { JobId } from '../../../shared/domain/job.ts'
+import { AppError } from '../../../shared/errors/app-error.ts'
+import type { HandlerTable } from '../handler-table.ts'
+import { outputPathOf } from '../output-path.ts'
+import { runOptionsOf } from '../run-options.ts'
+import type { Surface } from '../surface.ts'
+import { withoutStack } from '../without-stack.ts'
+
+type JobRoutes = 'job.start' | 'job.cancel' | 'job.get' | 'job.list' | 'job.get_log' | 'job.reveal_output'
+
+export function jobHandlers(surface: Surface): Pick<HandlerTable, JobRoutes> {
+  const { grants, host } = surface
+  const outputs = new Map<string, string>()
+  return {
+    'job.start': async (input) => {
+      const checkpointPath = await grants.resolve(input.grantId, 'checkpoint')
+      const outputPath = await outputPathOf({
+        checkpointPath,
+        grantedFolder: await resolveOptional(surface, input.outputGrantId, 'output'),
+        outputName: input.outputName,
+        sampleFolder: surface.sampleFolder,
+        exportsFolder: surface.exportsFolder,
+      })
+      const started = await host['job.start']({
+        checkpointPath,
+        outputPath,
+        options: await runOptionsOf(input.options, grants),
+        calibrationPath: await resolveOptional(surface, input.calibrationGrantId, 'calibration'),
+      })
+      outputs.set(started.jobId, outputPath)
+      return started
+    },
+    'job.cancel': async ({ jobId }) => {
+      await host['job.cancel']({ jobId: brand(jobId) })
+      return undefined
+    },
+    'job.get': async ({ jobId }) => withoutStack(await host['job.get']({ jobId: brand(jobId) })),
+    'job.list': async () => (await host['job.list']({})).map(withoutStack),
+    'job.get_log': ({ jobId }) => host['job.get_log']({ jobId: brand(jobId) }),
+    'job.reveal_output': ({ jobId }) => {
+      const path = outputs.get(jobId)
+      if (path === undefined) throw refused('JOB_UNKNOWN', jobId, 'there is no such run', 'start a run')
+      if (surface.revealFolder === undefined) {
+        throw refused(
+          'REQUEST_INVALID',
+          grants.display(path),
+          'a browser cannot show folders',
+          'open it yourself',
+        )
+      }
+      surface.revealFolder(path)
+      return Promise.resolve(undefined)
+    },
+  }
+}
+
+async function resolveOptional(
+  { grants }: Surface,
+  grantId: string | undefined,
+  purpose: 'output' | 'calibration',
+): Promise<string | undefined> {
+  return grantId === undefined ? undefined : grants.resolve(grantId, purpose)
+}
+
+function brand(jobId: string): JobId {
+  return jobId as JobId
+}
+
+function refused(
+  code: 'JOB_UNKNOWN' | 'REQUEST_INVALID',
+  subject: string,
+  problem: string,
+  remedy: string,
+): AppError {
+  return new AppError(code, { subject, problem, remedy })
+}

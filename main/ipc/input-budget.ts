@@ -1,0 +1,28 @@
+/** Bounds the work that an input can cause before its schema is applied (CWE-770, CWE-674). Checklist 20. */
+
+/** The largest legal input carries a recipe of 1 000 000 characters and about twenty other values. */
+const MAX_CHARACTERS = 1_100_000
+const MAX_VALUES = 200
+const MAX_DEPTH = 6
+
+/** True for plain data within the budget: primitives, arrays and plain objects only. */
+export function isWithinInputBudget(input: unknown): boolean {
+  let characters = 0
+  let values = 0
+  const visit = (value: unknown, depth: number): boolean => {
+    values += 1
+    if (values > MAX_VALUES || depth > MAX_DEPTH) return false
+    if (typeof value === 'string') return (characters += value.length) <= MAX_CHARACTERS
+    if (typeof value === 'function' || typeof value === 'symbol' || typeof value === 'bigint') return false
+    if (typeof value !== 'object' || value === null) return true
+    if (Array.isArray(value)) return value.every((item) => visit(item, depth + 1))
+    const prototype: unknown = Object.getPrototypeOf(value)
+    if (prototype !== Object.prototype && prototype !== null) return false
+    for (const key in value) {
+      characters += key.length
+      if (!visit(Reflect.get(value, key), depth + 1)) return false
+    }
+    return true
+  }
+  return visit(input, 0)
+}
