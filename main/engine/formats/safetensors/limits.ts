@@ -1,0 +1,12 @@
+/** Bounds on what a safetensors file may claim. Each stops a class of attack before memory or time is spent. */
+
+/** CWE-770: the format's own limit. The largest released header (2.4T model, 213 shards) is far below 1 MB a shard. */
+export const MAX_HEADER_BYTES = 100_000_000
+/** CWE-770: tensors of one shard; a 397B model stored per expert has about 93,000 in all. */
+export const MAX_TENSORS_PER_SHARD = 2_000_000
+/** CWE-1284: rank of a tensor; real ones have at most 5 (patch embedding). */
+export const MAX_RANK = 16
+/** CWE-770: bytes of a tensor name in its JSON form; real ones stay below 100. */
+export const MAX_NAME_CHARACTERS = 1024
+/** CWE-770: entries of __metadata__. */
+export const MAX_METADATA_ENTRIES = 10_000
