@@ -16,6 +16,8 @@ export type TensorRole =
   | 'lm_head'
   | 'vision'
   | 'mtp'
+  /** Not known to the family: carried over unchanged and reported. */
+  | 'other'
 
 export type ExpertLayout = 'fused' | 'per_expert'
 
