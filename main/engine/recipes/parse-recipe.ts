@@ -1,0 +1,195 @@
+/**
+ * Recipe text (YAML) to a Recipe. Accepts our own keys and the layout of ModelOpt's PTQ recipe and preset files, so that such a file
+ * works unchanged as long as it asks for something Quantmill writes. Every mistake names line and key.
+ */
+import { DIALECTS, EXPERT_INPUT_SCALES, KV_CACHE_FORMATS } from '../../../shared/domain/run-options.ts'
+import { isSelectionName, SELECTIONS, type Selection } from './builtin.ts'
+import { parseAttributes, type ImportNames } from './parse-attributes.ts'
+import type { CalibrationMethod, Recipe, RecipeEntry } from './recipe.ts'
+import { selectionEntries } from './selection-entries.ts'
+import { kvCacheEntries, UNITS } from './units.ts'
+import { readYaml, recipeInvalid, type YamlValue } from './yaml-reader.ts'
+
+const TOP_KEYS = [
+  'name',
+  'purpose',
+  'metadata',
+  'imports',
+  'quantize',
+  'algorithm',
+  'quant_cfg',
+  'kv_cache',
+  'calibration',
+  'expert_input_scale',
+  'fallback',
+  'dialect',
+]
+const METHOD_KEYS = [
+  'method',
+  'fp8_scale_sweep',
+  'layerwise',
+  'skip_forward_without_activation_calib',
+  'start_multiplier',
+  'stop_multiplier',
+  'step_size',
+]
+
+type Fields = ReadonlyMap<string, YamlValue>
+
+/** Throws RECIPE_INVALID. `name` is used in messages and when the text has no name of its own. */
+export function parseRecipe(name: string, text: string): Recipe {
+  const [first, second, ...rest] = readYaml(name, text).filter((document) => !document.isNull())
+  const root = second ?? first
+  if (root === undefined)
+    throw recipeInvalid(name, undefined, 'the recipe is empty', 'describe what to quantize')
+  if (rest.length > 0) throw rest[0]?.invalid('a recipe has at most two YAML documents') ?? root.invalid('')
+  const fields = root.fields(TOP_KEYS)
+  const imports = parseImports((second === undefined ? fields : first?.fields(['imports']))?.get('imports'))
+  const quantize = quantizeFields(root, fields, imports)
+  const { method, hasScaleSweep } = quantize.preset ?? parseAlgorithm(quantize.fields.get('algorithm'))
+  return {
+    name: fields.get('name')?.text() ?? name,
+    purpose: readPurpose(fields),
+    entries: [
+      ...(quantize.preset?.entries ?? parseEntries(root, quantize.fields, imports)),
+      ...kvEntries(fields),
+    ],
+    method,
+    hasScaleSweep,
+    calibration: parseCalibration(fields.get('calibration')),
+    expertInputScale: fields.get('expert_input_scale')?.choice(EXPERT_INPUT_SCALES),
+    fallback: fields.get('fallback')?.choice(['layer_maximum']) ?? 'layer_maximum',
+    dialect: fields.get('dialect')?.choice(DIALECTS),
+    sourceText: text,
+  }
+}
+
+interface Preset {
+  readonly entries: readonly RecipeEntry[]
+  readonly method: CalibrationMethod
+  readonly hasScaleSweep: boolean
+}
+
+/** The part with `algorithm` and `quant_cfg`: below `quantize`, at the top level, or `$import` of a whole preset. */
+function quantizeFields(
+  root: YamlValue,
+  fields: Fields,
+  imports: ImportNames,
+): { readonly fields: Fields; readonly preset: Preset | undefined } {
+  const quantize = fields.get('quantize')
+  if (quantize === undefined) {
+    if (!fields.has('quant_cfg')) {
+      throw root.invalid('there is no quantize.quant_cfg', 'list the quantizers there')
+    }
+    return { fields, preset: undefined }
+  }
+  const doubled = fields.get('quant_cfg') ?? fields.get('algorithm')
+  if (doubled !== undefined) throw doubled.invalid('this key belongs below quantize')
+  const inner = quantize.fields(['$import', 'algorithm', 'quant_cfg'])
+  const preset = inner.get('$import')
+  if (preset === undefined) return { fields: inner, preset: undefined }
+  const base = imports.get(preset.text()) ?? preset.text()
+  if (!isSelectionName(base)) throw preset.invalid(`there is no preset "${base}"`)
+  const selection: Selection = SELECTIONS[base]
+  const { method, hasScaleSweep = false } = selection
+  return { fields: inner, preset: { entries: selectionEntries(selection, 'none'), method, hasScaleSweep } }
+}
+
+/** Local name -> last part of the imported path, which is the name of a unit, numerics or preset. */
+function parseImports(value: YamlValue | undefined): ImportNames {
+  if (value === undefined || value.isNull()) return new Map()
+  return new Map(
+    [...value.entries()].map(([local, path]) => [
+      local,
+      path
+        .text()
+        .split('/')
+        .at(-1)
+        ?.replace(/\.ya?ml$/, '') ?? '',
+    ]),
+  )
+}
+
+function readPurpose(fields: Fields): string {
+  const metadata = fields.get('metadata')
+  const description = metadata?.isMapping() === true ? metadata.entries().get('description') : undefined
+  return (fields.get('purpose') ?? description)?.text().trim() ?? 'a recipe of your own'
+}
+
+function parseAlgorithm(value: YamlValue | undefined): Pick<Preset, 'method' | 'hasScaleSweep'> {
+  if (value === undefined) return { method: 'max', hasScaleSweep: false }
+  if (!value.isMapping()) return { method: parseMethod(value), hasScaleSweep: false }
+  const fields = value.fields(METHOD_KEYS)
+  const method = fields.get('method')
+  return {
+    method: method === undefined ? 'max' : parseMethod(method),
+    hasScaleSweep: fields.get('fp8_scale_sweep')?.boolean() ?? false,
+  }
+}
+
+function parseMethod(value: YamlValue): CalibrationMethod {
+  if (value.isNull()) return 'none'
+  const method = value.choice(['none', 'max', 'mse', 'four_over_six'])
+  return method === 'four_over_six' ? 'mse' : method
+}
+
+function parseEntries(root: YamlValue, quantize: Fields, imports: ImportNames): readonly RecipeEntry[] {
+  const list = quantize.get('quant_cfg')
+  if (list === undefined) throw root.invalid('there is no quantize.quant_cfg', 'list the quantizers there')
+  return list.items().flatMap((item) => parseEntry(item, imports))
+}
+
+function parseEntry(item: YamlValue, imports: ImportNames): readonly RecipeEntry[] {
+  const fields = item.fields(['$import', 'quantizer_name', 'parent_class', 'cfg', 'enable'])
+  const unit = fields.get('$import')
+  if (unit !== undefined) return importUnit(unit, imports)
+  const pattern = fields.get('quantizer_name')
+  if (pattern === undefined)
+    throw item.invalid('quantizer_name is missing', 'say which quantizers this is about')
+  const cfg = fields.get('cfg')
+  const enable = fields.get('enable')
+  const hasCfg = cfg !== undefined && !cfg.isNull()
+  if (!hasCfg && enable === undefined)
+    throw item.invalid('neither cfg nor enable is given', 'give one of them')
+  const inner = hasCfg && cfg.isMapping() ? cfg.entries().get('enable') : undefined
+  return [
+    {
+      pattern: pattern.text(),
+      parentClass: fields.get('parent_class')?.text(),
+      cfg: hasCfg ? parseAttributes(cfg, imports) : undefined,
+      isEnabled: (enable ?? inner)?.boolean() ?? true,
+      place: pattern.place,
+    },
+  ]
+}
+
+function importUnit(value: YamlValue, imports: ImportNames): readonly RecipeEntry[] {
+  const local = value.text()
+  const unit = UNITS.get(imports.get(local) ?? local)
+  if (unit === undefined) {
+    throw value.invalid(`there is no unit "${local}"`, `use one of ${[...UNITS.keys()].join(', ')}`)
+  }
+  return unit
+}
+
+function kvEntries(fields: Fields): readonly RecipeEntry[] {
+  const kv = fields.get('kv_cache')?.choice(KV_CACHE_FORMATS)
+  return kv === undefined ? [] : kvCacheEntries(kv)
+}
+
+function parseCalibration(value: YamlValue | undefined): Recipe['calibration'] {
+  const fields: Fields = value?.fields(['data', 'samples', 'sequence_length']) ?? new Map<string, YamlValue>()
+  const count = (name: string): number | undefined => {
+    const field = fields.get(name)
+    const number = field?.number()
+    if (field !== undefined && number !== undefined && (!Number.isInteger(number) || number < 1)) {
+      throw field.invalid(`${String(number)} is not a whole number from 1`)
+    }
+    return number
+  }
+  return {
+    data: fields.get('data')?.text(),
+    samples: count('samples'),
+    sequenceLength: count('sequence_length'),
+  }
+}
