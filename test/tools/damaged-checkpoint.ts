@@ -1,7 +1,7 @@
 /** Copies of the sample with one thing wrong. Untouched files are hard links, so a copy costs nothing. */
 import { copyFile, link, mkdir, open, readdir, readFile, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { SAMPLE } from './run-for-test.ts'
+import { SAMPLE } from './sample-path.ts'
 import { temporaryFolder } from './temporary-folder.ts'
 
 /** A folder with the sample's files; those in `own` are real copies that a test may change. */

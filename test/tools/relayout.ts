@@ -4,7 +4,7 @@
  */
 import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { SAMPLE } from './run-for-test.ts'
+import { SAMPLE } from './sample-path.ts'
 import { temporaryFolder } from './temporary-folder.ts'
 
 interface RawTensor {

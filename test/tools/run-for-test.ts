@@ -8,11 +8,10 @@ import type { RunReport } from '../../shared/domain/job.ts'
 import type { HostStartRequest } from '../../main/host/host-api.ts'
 import type { JobEnvironment, JobObserver } from '../../main/host/jobs/job-observer.ts'
 import { runJob } from '../../main/host/jobs/run-job.ts'
+import { SAMPLE } from './sample-path.ts'
 import { temporaryFolder } from './temporary-folder.ts'
 
 const OUT = join(import.meta.dirname, '../../out/main')
-
-export const SAMPLE = join(import.meta.dirname, '../../assets/sample/tiny-qwen3.5-moe')
 
 export const TEST_ENVIRONMENT: JobEnvironment = {
   version: '0.0.0-test',

@@ -15,7 +15,7 @@ import {
   poke,
   writeHeaderLength,
 } from '../../tools/damaged-checkpoint.ts'
-import { SAMPLE } from '../../tools/run-for-test.ts'
+import { SAMPLE } from '../../tools/sample-path.ts'
 import { temporaryFolder } from '../../tools/temporary-folder.ts'
 
 const SHARD_1 = 'model.safetensors-00001-of-00004.safetensors'
