@@ -30,7 +30,11 @@ export function parseJson(text: string, fileName: string, code: ErrorCode = 'CON
     return value
   } catch (error: unknown) {
     if (!(error instanceof JsonSyntaxError)) throw error
-    throw invalid(code, fileName, `it is not valid JSON at character ${String(error.position)}: ${error.message}`)
+    throw invalid(
+      code,
+      fileName,
+      `it is not valid JSON at character ${String(error.position)}: ${error.message}`,
+    )
   }
 }
 

@@ -2,11 +2,11 @@
  * Reads the header of a safetensors file. Any bytes either give a header whose tensors cover the data section exactly, or a typed `data`
  * error. Source: safetensors format description; the checks are those of the reference implementation plus limits.
  */
-import { elementCount, isDtype, tensorSizeBytes, type Dtype } from '../../../../shared/domain/dtype.ts'
+import { isDtype, tensorSizeBytes, type Dtype } from '../../../../shared/domain/dtype.ts'
 import { AppError } from '../../../../shared/errors/app-error.ts'
 import type { ErrorCode } from '../../../../shared/errors/codes.ts'
+import { JsonScanner, JsonSyntaxError } from '../json-scanner.ts'
 import type { ShardHeader, TensorEntry } from './entry.ts'
-import { HeaderScanner, HeaderSyntaxError } from './header-scanner.ts'
 import {
   MAX_HEADER_BYTES,
   MAX_METADATA_ENTRIES,
@@ -56,7 +56,11 @@ export function parseShardHeader(head: Uint8Array, fileName: string, fileSizeByt
     throw damaged('SAFETENSORS_TRUNCATED', fileName, 'the header could not be read completely')
   const metadata = new Map<string, string>()
   const tensors: TensorEntry[] = []
-  const scanner = new HeaderScanner(decode(head.subarray(LENGTH_BYTES, dataStartBytes), fileName))
+  // The format asks for `{` as the very first byte; only the end may be padded.
+  if (head[LENGTH_BYTES] !== 0x7b) {
+    throw damaged('SAFETENSORS_HEADER_INVALID', fileName, 'the header does not begin with {')
+  }
+  const scanner = new JsonScanner(decode(head.subarray(LENGTH_BYTES, dataStartBytes), fileName))
   try {
     scanner.object(MAX_TENSORS_PER_SHARD, (name) => {
       if (name === '__metadata__') {
@@ -67,7 +71,7 @@ export function parseShardHeader(head: Uint8Array, fileName: string, fileSizeByt
     })
     scanner.end()
   } catch (error: unknown) {
-    if (!(error instanceof HeaderSyntaxError)) throw error
+    if (!(error instanceof JsonSyntaxError)) throw error
     const problem = `the header is malformed at character ${String(error.position)}: ${error.message}`
     throw damaged('SAFETENSORS_HEADER_INVALID', fileName, problem)
   }
@@ -75,7 +79,7 @@ export function parseShardHeader(head: Uint8Array, fileName: string, fileSizeByt
   return { fileName, fileSizeBytes, dataStartBytes, metadata, tensors }
 }
 
-function parseEntry(scanner: HeaderScanner, name: string, fileName: string): TensorEntry {
+function parseEntry(scanner: JsonScanner, name: string, fileName: string): TensorEntry {
   if (name.length > MAX_NAME_CHARACTERS)
     scanner.fail(`a tensor name has more than ${String(MAX_NAME_CHARACTERS)} characters`)
   let dtype: Dtype | undefined
@@ -87,8 +91,8 @@ function parseEntry(scanner: HeaderScanner, name: string, fileName: string): Ten
       if (!isDtype(text))
         throw damaged('TENSOR_DTYPE_INVALID', `${fileName}: ${name}`, `unknown dtype ${JSON.stringify(text)}`)
       dtype = text
-    } else if (field === 'shape') shape = scanner.wholeNumbers(MAX_RANK)
-    else if (field === 'data_offsets') offsets = scanner.wholeNumbers(2)
+    } else if (field === 'shape') shape = wholeNumbers(scanner, MAX_RANK)
+    else if (field === 'data_offsets') offsets = wholeNumbers(scanner, 2)
     else scanner.fail(`unknown field ${JSON.stringify(field)}`)
   })
   const [beginBytes, endBytes] = offsets ?? []
@@ -96,7 +100,7 @@ function parseEntry(scanner: HeaderScanner, name: string, fileName: string): Ten
     return scanner.fail(`${JSON.stringify(name)} lacks dtype, shape or data_offsets`)
   }
   const subject = `${fileName}: ${name}`
-  if (!Number.isSafeInteger(elementCount(shape) * 8)) {
+  if (!hasSafeCount(shape)) {
     throw damaged('TENSOR_SHAPE_INVALID', subject, `the shape [${shape.join(', ')}] has too many elements`)
   }
   if (beginBytes > endBytes) {
@@ -112,6 +116,24 @@ function parseEntry(scanner: HeaderScanner, name: string, fileName: string): Ten
     throw damaged('TENSOR_OUT_OF_BOUNDS', subject, problem)
   }
   return { name, dtype, shape, beginBytes, endBytes }
+}
+
+function wholeNumbers(scanner: JsonScanner, maximumCount: number): readonly number[] {
+  const numbers: number[] = []
+  scanner.array(maximumCount, () => {
+    numbers.push(scanner.wholeNumber())
+  })
+  return numbers
+}
+
+/** CWE-190: the element count times 8 bytes stays exact, also on the way to a final zero. */
+function hasSafeCount(shape: readonly number[]): boolean {
+  let count = 1
+  for (const size of shape) {
+    count *= size
+    if (!Number.isSafeInteger(count * 8)) return false
+  }
+  return true
 }
 
 /** The data section must be covered exactly: no overlap, no hole, nothing behind its end. */
