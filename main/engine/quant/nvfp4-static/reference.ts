@@ -16,22 +16,33 @@ export interface StaticNvfp4Options {
 }
 
 /**
- * tensorScale = tensorAmax / (6 · m), blockScale = E4M3((blockAmax / 6 · m) / (tensorAmax / 6)); codes as in NVFP4. Returns tensorScale.
- * A zero block takes 1.0 for blockAmax / 6 before it is normalised, so its byte depends on the tensor maximum; its codes are 0.
+ * E4M3 bytes of the block scales (blockAmax / 6 · m) / (tensorAmax / 6), one per block.
+ * A zero block takes 1.0 for blockAmax / 6 before it is normalised, so its byte depends on the tensor maximum.
  */
-export function encodeNvfp4Static(
-  matrix: Bf16Matrix,
-  { blockSize, largestBlockScale, blockAmaxes }: StaticNvfp4Options,
+export function staticScaleBytes(
+  { largestBlockScale, blockAmaxes }: StaticNvfp4Options,
   { profile, tensorAmax }: EncodeContext,
-  parts: EncodedParts,
-): number {
-  const tensorScale = activationScale(tensorAmax, 6 * largestBlockScale, profile)
+): Uint8Array<ArrayBuffer> {
   const largestStep = activationScale(tensorAmax, 6, profile)
-  const target = { matrix, blockSize, tensorScale, parts }
-  blockAmaxes.forEach((blockAmax, block) => {
+  return Uint8Array.from(blockAmaxes, (blockAmax) => {
     const step = activationScale(blockAmax, 6, profile)
     const scale = divF32(mulF32(step === 0 ? 1 : step, largestBlockScale), largestStep)
-    writeNvfp4Block(target, block * blockSize, blockScaleByte(scale, profile))
+    return blockScaleByte(scale, profile)
   })
+}
+
+/** tensorScale = tensorAmax / (6 · m), block scales as above, codes as in NVFP4 (all 0 in a zero block). Returns tensorScale. */
+export function encodeNvfp4Static(
+  matrix: Bf16Matrix,
+  options: StaticNvfp4Options,
+  context: EncodeContext,
+  parts: EncodedParts,
+): number {
+  const { blockSize, largestBlockScale } = options
+  const tensorScale = activationScale(context.tensorAmax, 6 * largestBlockScale, context.profile)
+  const target = { matrix, blockSize, tensorScale, parts }
+  staticScaleBytes(options, context).forEach((byte, block) =>
+    writeNvfp4Block(target, block * blockSize, byte),
+  )
   return tensorScale
 }
