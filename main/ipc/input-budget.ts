@@ -24,5 +24,5 @@ export function isWithinInputBudget(input: unknown): boolean {
     }
     return true
   }
-  return visit(input, 0)
+  return visit(input, 0) && characters <= MAX_CHARACTERS
 }
