@@ -1,0 +1,31 @@
+// A display: the user's, or a virtual one for tests.
+import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { findProgram } from './system-packages.mjs'
+
+/** True when a window can be expected to open. A DISPLAY whose local socket is gone does not count. */
+export function hasDisplay(env = process.env) {
+  if (process.platform !== 'linux') return true
+  if (env.WAYLAND_DISPLAY !== undefined && env.WAYLAND_DISPLAY !== '') return true
+  const display = env.DISPLAY ?? ''
+  const local = /^(?:unix)?:(\d+)/.exec(display)
+  return local === null ? display !== '' : existsSync(`/tmp/.X11-unix/X${local[1]}`)
+}
+
+/** Starts Xvfb on a free display number. Resolves { display, stop }; rejects with the reason. */
+export function startVirtualDisplay() {
+  const program = findProgram('Xvfb')
+  if (program === undefined) return Promise.reject(new Error('Xvfb is not installed'))
+  return new Promise((resolve, reject) => {
+    const args = ['-displayfd', '3', '-screen', '0', '1600x1000x24', '-nolisten', 'tcp']
+    const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe', 'pipe'] })
+    let errors = ''
+    child.stderr.on('data', (chunk) => (errors += chunk.toString()))
+    child.on('error', reject)
+    child.on('exit', (code) => reject(new Error(`Xvfb ended with ${code}: ${errors.trim()}`)))
+    child.stdio[3].on('data', (chunk) => {
+      const number = chunk.toString().trim()
+      if (number !== '') resolve({ display: `:${number}`, stop: () => child.kill() })
+    })
+  })
+}

@@ -1,0 +1,69 @@
+// `npm start`: installs and builds what is missing, then opens the window. Without Electron or a display it says so and serves the same user
+// interface to a browser on this machine. Extra arguments go to whichever is started.
+import './lib/node-version.mjs'
+import { spawn } from 'node:child_process'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { hasDisplay } from './lib/display.mjs'
+import { ensureElectron } from './lib/electron-binary.mjs'
+import { root } from './lib/processes.mjs'
+import { setUpOrExit } from './setup.mjs'
+
+/** An Electron that ends this early with an error never showed its window. */
+const EARLY_END_MS = 8_000
+
+const say = (text) => process.stderr.write(text)
+// Set by some editors' terminals; it would turn Electron into plain Node.
+delete process.env.ELECTRON_RUN_AS_NODE
+
+await setUpOrExit()
+const reason = await openWindow()
+if (reason !== undefined) await serveInstead(reason)
+
+/** Resolves undefined when the window was there (and is closed again), else why it could not be. */
+async function openWindow() {
+  if (!hasDisplay()) return 'there is no display (DISPLAY and WAYLAND_DISPLAY name none)'
+  const electron = await ensureElectron({ note: say })
+  if (electron.path === undefined) return electron.reason
+  const { code, tookMs, errors } = await runElectron(electron.path)
+  if (code === 0 || tookMs > EARLY_END_MS) {
+    process.exitCode = code
+    return undefined
+  }
+  return `Electron ended at once with code ${code}${errors === '' ? '' : `: ${errors}`}`
+}
+
+function runElectron(path) {
+  const startMs = performance.now()
+  const args = [root, ...process.argv.slice(2)]
+  if (process.platform === 'linux' && process.getuid() === 0) {
+    say(
+      "running as root: Chromium's sandbox does not work for root and is off; start as an ordinary user to have it\n",
+    )
+    args.unshift('--no-sandbox')
+  }
+  return new Promise((resolve) => {
+    const child = spawn(path, args, { stdio: ['ignore', 'inherit', 'pipe'] })
+    let last = ''
+    child.stderr.on('data', (chunk) => {
+      process.stderr.write(chunk)
+      last = chunk.toString().trim().split('\n').at(-1) ?? last
+    })
+    for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal))
+    child.on('error', (error) => resolve({ code: 127, tookMs: 0, errors: error.message }))
+    child.on('close', (code) =>
+      resolve({ code: code ?? 1, tookMs: performance.now() - startMs, errors: last.slice(0, 200) }),
+    )
+  })
+}
+
+async function serveInstead(why) {
+  say(
+    `No window: ${why}.\nServing the same interface to a browser on this machine instead; Ctrl+C ends it.\n`,
+  )
+  const cli = join(root, 'out', 'main', 'cli.js')
+  process.argv = [process.execPath, cli, 'serve']
+  process.removeAllListeners('SIGINT')
+  process.removeAllListeners('SIGTERM')
+  await import(pathToFileURL(cli).href)
+}
