@@ -1,0 +1,251 @@
+/**
+ * Expands the export order of a model into output tensors, tasks and activation scales, by the format of each module.
+ * Source: buffer order and fusion rules of ModelOpt's unified export; tensor names and splits of its fused-experts exporter.
+ */
+import { AppError } from '../../../shared/errors/app-error.ts'
+import { elementCount, type Dtype } from '../../../shared/domain/dtype.ts'
+import type { ExpertInputScaleChoice } from '../../../shared/domain/run-options.ts'
+import type { TensorSlice } from '../checkpoint/checkpoint.ts'
+import type { ExpertSlices, ExportItem, MoeModel, TensorRole } from '../models/moe-model.ts'
+import type { ExportProfile, KvCacheFormat, ModuleFormat } from '../quant/formats.ts'
+import { sharesGroupAmax, storedParts, TILE_SIZE, type StoredPart } from '../quant/layout.ts'
+import type { PlannedActivationScale, PlannedTensor, QuantizeMember } from './export-plan.ts'
+import type { PlanDraft } from './plan-draft.ts'
+
+export interface ItemContext {
+  readonly model: MoeModel
+  readonly profile: ExportProfile
+  readonly formats: ReadonlyMap<string, ModuleFormat>
+  readonly kvCache: KvCacheFormat
+  readonly expertInputScale: ExpertInputScaleChoice
+  /** Quantizers a given dump has; undefined = the run calibrates all. */
+  readonly availableSites: ReadonlySet<string> | undefined
+}
+
+/** Bound of FP8, which KV scales are relative to in FP8 and NVFP4 caches alike. */
+const KV_DIVISOR = 448
+/** Roles that the reference loads into the model; the others are carried over as they are. */
+const CARRIED_ROLES: readonly TensorRole[] = ['mtp', 'other']
+
+type Input = NonNullable<ModuleFormat['inputScale']>
+type Placement = Pick<PlannedActivationScale, 'sites' | 'expertIndex' | 'scope'>
+
+/** Adds every item of the export order. Throws BLOCK_SIZE_UNSUPPORTED with the module, INVARIANT for formats of modules that have no item. */
+export class ItemPlanner {
+  private readonly draft: PlanDraft
+  private readonly context: ItemContext
+  private readonly groupOf = new Map<string, readonly string[]>()
+  /** Members of a fusion group waiting for the last one. */
+  private readonly openGroups = new Map<readonly string[], QuantizeMember[]>()
+  private readonly partsCache = new Map<string, readonly StoredPart[]>()
+
+  constructor(draft: PlanDraft, context: ItemContext) {
+    this.draft = draft
+    this.context = context
+    for (const group of context.model.fusionGroups) {
+      for (const module of group) this.groupOf.set(module, group)
+    }
+  }
+
+  add(item: ExportItem): void {
+    switch (item.kind) {
+      case 'tensor':
+        this.addCopy(item.name, item.source, item.role, item.layerIndex)
+        break
+      case 'linear':
+        this.addLinear(item)
+        break
+      case 'experts':
+        for (const [expertIndex, expert] of item.experts.entries()) this.addExpert(item, expert, expertIndex)
+        break
+      case 'kv_cache':
+        this.addKvScales(item.module)
+        break
+    }
+  }
+
+  private addCopy(name: string, source: TensorSlice, role: TensorRole, layerIndex: number | undefined): void {
+    const isCarried = CARRIED_ROLES.includes(role)
+    const isConverted =
+      this.context.profile === 'identical' && !isCarried && ['F32', 'F16'].includes(source.dtype)
+    const dtype: Dtype = isConverted ? 'BF16' : source.dtype
+    const output = this.draft.add(name, dtype, source.shape, isCarried ? 0 : elementCount(source.shape))
+    this.draft.tasks.push({
+      kind: 'copy',
+      layerIndex,
+      source,
+      output,
+      convertTo: isConverted ? 'BF16' : undefined,
+    })
+  }
+
+  private addLinear({ module, source, role, layerIndex }: Extract<ExportItem, { kind: 'linear' }>): void {
+    const format = this.context.formats.get(module)
+    if (format === undefined) {
+      this.addCopy(`${module}.weight`, source, role, layerIndex)
+      return
+    }
+    const group = sharesGroupAmax(format.format) ? this.groupOf.get(module) : undefined
+    const parts = this.parts(format, source, module)
+    const weight = this.addPart(module, parts, 'weight')
+    const weightScale = this.addPart(module, parts, 'weight_scale')
+    // The reference unifies the input maximum of a group for every format but per-tensor FP8.
+    const inputGroup = format.format === 'fp8' ? undefined : this.groupOf.get(module)
+    const sites = (inputGroup ?? [module]).map((member) => `${member}.input_quantizer`)
+    this.addInputScale(module, format.inputScale, { sites, expertIndex: undefined, scope: 'module' })
+    const weightScale2 = this.addOptionalPart(module, parts, 'weight_scale_2')
+    const member = this.addMember({ module, source, weight, weightScale, weightScale2 })
+    const members = group === undefined ? [member] : this.joinGroup(group, member)
+    if (members !== undefined) {
+      this.draft.tasks.push({ kind: 'quantize', layerIndex, expertIndex: undefined, format, members })
+    }
+  }
+
+  /** All members of the group once the last one has come; undefined before. */
+  private joinGroup(group: readonly string[], member: QuantizeMember): readonly QuantizeMember[] | undefined {
+    const members = this.openGroups.get(group) ?? []
+    members.push(member)
+    this.openGroups.set(group, members)
+    return members.length === group.length ? members : undefined
+  }
+
+  private addExpert(
+    { module, layerIndex }: Extract<ExportItem, { kind: 'experts' }>,
+    { gate, up, down }: ExpertSlices,
+    expertIndex: number,
+  ): void {
+    const format = this.context.formats.get(module)
+    const name = (projection: string): string => `${module}.${String(expertIndex)}.${projection}_proj`
+    if (format === undefined) {
+      const slices = { gate, up, down }
+      for (const [projection, slice] of Object.entries(slices)) {
+        this.addCopy(`${name(projection)}.weight`, slice, 'expert', layerIndex)
+      }
+      return
+    }
+    const gateUpSite = `${module}.gate_up_proj_input_quantizer`
+    const members = [
+      this.addExpertMatrix(name('gate'), gate, format, gateUpSite, expertIndex),
+      this.addExpertMatrix(name('up'), up, format, gateUpSite, expertIndex),
+    ]
+    this.draft.tasks.push({ kind: 'quantize', layerIndex, expertIndex, format, members })
+    const downSite = `${module}.down_proj_input_quantizer`
+    const downMember = this.addExpertMatrix(name('down'), down, format, downSite, expertIndex)
+    this.draft.tasks.push({ kind: 'quantize', layerIndex, expertIndex, format, members: [downMember] })
+  }
+
+  private addExpertMatrix(
+    module: string,
+    source: TensorSlice,
+    format: ModuleFormat,
+    site: string,
+    expertIndex: number,
+  ): QuantizeMember {
+    if (format.format === 'fp8_pb_wo') this.assertTiles(module, source)
+    const parts = this.parts(format, source, module)
+    const weight = this.addPart(module, parts, 'weight')
+    const weightScale = this.addPart(module, parts, 'weight_scale')
+    const weightScale2 = this.addOptionalPart(module, parts, 'weight_scale_2')
+    const scope = this.context.expertInputScale
+    this.addInputScale(module, format.inputScale, { sites: [site], expertIndex, scope })
+    return this.addMember({ module, source, weight, weightScale, weightScale2 })
+  }
+
+  /**
+   * Tiles of a fused expert are divided between gate and up by rows. Where a tile covers rows of both, the reference's maxima do not cover
+   * the rows they are used for; such bytes are not worth reproducing, and the hardened profile gives each matrix tiles of its own.
+   */
+  private assertTiles(module: string, { shape: [rows = 0] }: TensorSlice): void {
+    if (this.context.profile !== 'identical' || module.endsWith('.down_proj') || rows % TILE_SIZE === 0)
+      return
+    throw new AppError('BLOCK_SIZE_UNSUPPORTED', {
+      subject: module,
+      problem: `${String(rows)} rows are not a multiple of ${String(TILE_SIZE)}, so that gate and up would share tiles`,
+      remedy: 'use the hardened profile or a format without tiles',
+    })
+  }
+
+  private addKvScales(module: string): void {
+    if (this.context.kvCache !== 'fp8' && this.context.kvCache !== 'nvfp4') return
+    for (const letter of ['k', 'v']) {
+      this.addScale(`${module}.${letter}_proj.${letter}_scale`, undefined, KV_DIVISOR, {
+        sites: [`${module}.${letter}_bmm_quantizer`],
+        expertIndex: undefined,
+        scope: 'module',
+      })
+    }
+  }
+
+  private addInputScale(module: string, input: Input | undefined, placement: Placement): void {
+    if (input === undefined) return
+    const constantAmax = input.kind === 'constant' ? input.amax : undefined
+    const output = this.addScale(`${module}.input_scale`, constantAmax, input.divisor, placement)
+    this.draft.quantizedOutputBytes += output?.sizeBytes ?? 0
+  }
+
+  /** The scale tensor, or undefined where a given dump has none of its sites (the reference then writes no tensor). */
+  private addScale(
+    name: string,
+    constantAmax: number | undefined,
+    divisor: number,
+    placement: Placement,
+  ): PlannedTensor | undefined {
+    const { availableSites, profile } = this.context
+    const { sites, ...place } = placement
+    const present =
+      constantAmax !== undefined ? [] : sites.filter((site) => availableSites?.has(site) ?? true)
+    if (constantAmax === undefined && present.length === 0) {
+      if (profile === 'hardened') this.draft.missingSites.push(...sites)
+      return undefined
+    }
+    const output = this.draft.add(name, 'F32', [], 0)
+    this.draft.activationScales.push({ output, ...place, sites: present, constantAmax, divisor })
+    return output
+  }
+
+  private addMember(member: QuantizeMember): QuantizeMember {
+    const { source, weight, weightScale, weightScale2 } = member
+    this.draft.quantizedSourceBytes += source.sizeBytes
+    this.draft.quantizedOutputBytes +=
+      weight.sizeBytes + weightScale.sizeBytes + (weightScale2?.sizeBytes ?? 0)
+    return member
+  }
+
+  private addPart(module: string, parts: readonly StoredPart[], suffix: StoredPart['suffix']): PlannedTensor {
+    const tensor = this.addOptionalPart(module, parts, suffix)
+    if (tensor !== undefined) return tensor
+    throw new AppError('INVARIANT', {
+      subject: module,
+      problem: `its format has no ${suffix}`,
+      remedy: 'report this with the job log',
+    })
+  }
+
+  private addOptionalPart(
+    module: string,
+    parts: readonly StoredPart[],
+    suffix: StoredPart['suffix'],
+  ): PlannedTensor | undefined {
+    const part = parts.find((candidate) => candidate.suffix === suffix)
+    if (part === undefined) return undefined
+    const parameters = suffix === 'weight' ? elementCount(part.shape) : 0
+    return this.draft.add(`${module}.${suffix}`, part.dtype, part.shape, parameters)
+  }
+
+  /** Parts of a matrix; the same list for every matrix of one format and shape, so that a plan holds each shape once. */
+  private parts(format: ModuleFormat, { shape }: TensorSlice, module: string): readonly StoredPart[] {
+    const [rows = 0, cols = 0] = shape
+    const key = `${format.format}/${String(format.blockSize)}/${String(rows)}x${String(cols)}`
+    const cached = this.partsCache.get(key)
+    if (cached !== undefined) return cached
+    try {
+      const parts = storedParts(format, rows, cols)
+      this.partsCache.set(key, parts)
+      return parts
+    } catch (error: unknown) {
+      if (!(error instanceof AppError)) throw error
+      const problem = `${error.subject}: ${error.problem}`
+      throw new AppError(error.code, { subject: module, problem, remedy: error.remedy, cause: error })
+    }
+  }
+}
