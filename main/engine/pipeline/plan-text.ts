@@ -1,0 +1,60 @@
+/** A plan summary as text for a terminal. */
+import { formatBytes, formatDuration, formatNumber } from '../../../shared/domain/format-text.ts'
+import type { PlanSummary } from '../../../shared/domain/plan-summary.ts'
+
+const ENGINE_NAMES = { vllm: 'vLLM', sglang: 'SGLang', trtllm: 'TensorRT-LLM' } as const
+const SHOWN_SHARDS = 3
+
+export function planText(summary: PlanSummary): string {
+  const bytes = (value: number): string => formatBytes(value, 'en')
+  const share = formatNumber((100 * summary.outputBytes) / Math.max(1, summary.sourceBytes), 1, 'en')
+  const rows: readonly (readonly [string, string])[] = [
+    ['profile', `${summary.profile}, dialect ${summary.dialect}, KV cache ${summary.kvCache}`],
+    ['size', `${bytes(summary.sourceBytes)} -> ${bytes(summary.outputBytes)} (${share} %)`],
+    ['weights', `${formatNumber(summary.bitsPerWeight, 2, 'en')} bits per weight over the whole model`],
+    ['tensors', `${formatNumber(summary.tensorCount, 0, 'en')} in ${shardText(summary)}`],
+    ['data', dataText(summary)],
+    ['memory', `${bytes(summary.peakMemoryBytes)} at most, estimated`],
+    ['disk', diskText(summary)],
+    ...(summary.estimatedDurationMs === undefined
+      ? []
+      : [['time', `about ${formatDuration(summary.estimatedDurationMs, 'en')}, a rough estimate`] as const]),
+  ]
+  const lines = [
+    summary.recipe,
+    ...rows.map(([label, value]) => `  ${label.padEnd(11)}${value}`),
+    '',
+    `  ${'format'.padEnd(22)}${'matrices'.padStart(10)}${'before'.padStart(12)}${'after'.padStart(12)}`,
+    ...summary.byFormat.map(
+      ({ format, tensorCount, sourceBytes, outputBytes }) =>
+        `  ${format.padEnd(22)}${formatNumber(tensorCount, 0, 'en').padStart(10)}${bytes(sourceBytes).padStart(12)}${bytes(outputBytes).padStart(12)}`,
+    ),
+    '',
+    ...summary.engines.map(
+      ({ engine, verdict, reason }) => `  ${ENGINE_NAMES[engine].padEnd(14)}${verdict.padEnd(9)}${reason}`,
+    ),
+  ]
+  if (summary.warnings.length > 0) {
+    lines.push('', '  warnings', ...summary.warnings.map((warning) => `    ${warning}`))
+  }
+  return lines.join('\n')
+}
+
+function shardText({ shards }: PlanSummary): string {
+  const names = shards.slice(0, SHOWN_SHARDS).map(({ fileName }) => fileName)
+  const more = shards.length > SHOWN_SHARDS ? ', ...' : ''
+  return `${String(shards.length)} file(s): ${names.join(', ')}${more}`
+}
+
+function dataText({ needsCalibration, calibrationSiteCount }: PlanSummary): string {
+  return needsCalibration
+    ? `calibration needed, ${String(calibrationSiteCount)} statistics`
+    : 'none needed, everything follows from the weights'
+}
+
+function diskText({ outputBytes, freeDiskBytes }: PlanSummary): string {
+  const needed = formatBytes(outputBytes, 'en')
+  return freeDiskBytes === undefined
+    ? `${needed} needed`
+    : `${needed} needed, ${formatBytes(freeDiskBytes, 'en')} free`
+}

@@ -1,0 +1,122 @@
+/** A plan as people see it before a run: sizes, memory, engines, warnings. Pure. */
+import { elementCount } from '../../../shared/domain/dtype.ts'
+import { formatBytes } from '../../../shared/domain/format-text.ts'
+import type { FormatBytes, PlanSummary } from '../../../shared/domain/plan-summary.ts'
+import { engineVerdicts } from '../export/engine-verdicts.ts'
+import type { MoeModel } from '../models/moe-model.ts'
+import type { ExportPlan, QuantizeMember } from './export-plan.ts'
+
+export interface PlanMachine {
+  readonly freeDiskBytes?: number | undefined
+  readonly workers: number
+}
+
+const MIB = 1024 * 1024
+/** Node with the engine loaded, measured in tens of MiB, rounded up. */
+const BASE_BYTES = 160 * MIB
+/** A worker without its buffers. */
+const WORKER_BYTES = 48 * MIB
+/** Largest source of a task that a worker keeps whole; larger ones are streamed (see io/node/run-export-task.ts). */
+const RESIDENT_LIMIT_BYTES = 192 * MIB
+/** Plan objects and names per output tensor, header included. */
+const TENSOR_BYTES = 800
+/** Bytes per second that reading, quantizing and writing are assumed to reach together, per worker and at most. */
+const WORKER_RATE = 150_000_000
+const MAX_RATE = 1_000_000_000
+
+/** `machine.workers` = export threads. Times are given for data-free plans only: nothing is known of a calibration's speed beforehand. */
+export function summarisePlan(plan: ExportPlan, model: MoeModel, machine: PlanMachine): PlanSummary {
+  const needsCalibration = plan.calibrationSites.length > 0
+  const rate = Math.min(MAX_RATE, WORKER_RATE * Math.max(1, machine.workers))
+  return {
+    recipe: plan.recipeName,
+    profile: plan.profile,
+    dialect: 'modelopt',
+    kvCache: plan.kvCache,
+    sourceBytes: plan.sourceBytes,
+    outputBytes: plan.outputBytes,
+    bitsPerWeight: bitsPerWeight(plan),
+    byFormat: bytesByFormat(plan),
+    shards: plan.shards.map(({ fileName, sizeBytes }) => ({ fileName, sizeBytes })),
+    tensorCount: plan.tensors.length,
+    needsCalibration,
+    calibrationSiteCount: plan.calibrationSites.length,
+    peakMemoryBytes: peakMemory(plan, needsCalibration, machine.workers),
+    freeDiskBytes: machine.freeDiskBytes,
+    estimatedDurationMs: needsCalibration ? undefined : Math.ceil((plan.sourceBytes / rate) * 1000),
+    engines: engineVerdicts(plan, model),
+    warnings: warnings(plan, model, machine),
+  }
+}
+
+/** Stored bits for each weight of the source, over the whole model: quantized or not, scales included. Two decimals. */
+function bitsPerWeight(plan: ExportPlan): number {
+  let weights = 0
+  for (const task of plan.tasks) {
+    if (task.kind === 'copy') weights += elementCount(task.source.shape)
+    else for (const { source } of task.members) weights += elementCount(source.shape)
+  }
+  const bytes = plan.tensors.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
+  return weights === 0 ? 0 : Math.round((bytes * 800) / weights) / 100
+}
+
+/** Sums equal the bytes of all tensors; activation scales count to the format of their module, KV scales to `kv_cache`. */
+function bytesByFormat(plan: ExportPlan): readonly FormatBytes[] {
+  const sums = new Map<string, { tensorCount: number; sourceBytes: number; outputBytes: number }>()
+  const add = (format: string, tensorCount: number, sourceBytes: number, outputBytes: number): void => {
+    const sum = sums.get(format) ?? { tensorCount: 0, sourceBytes: 0, outputBytes: 0 }
+    sum.tensorCount += tensorCount
+    sum.sourceBytes += sourceBytes
+    sum.outputBytes += outputBytes
+    sums.set(format, sum)
+  }
+  const formatOf = new Map<string, string>()
+  for (const task of plan.tasks) {
+    if (task.kind === 'copy') {
+      add('unquantized', 1, task.source.sizeBytes, task.output.sizeBytes)
+      continue
+    }
+    for (const member of task.members) {
+      formatOf.set(member.module, task.format.format)
+      add(task.format.format, 1, member.source.sizeBytes, memberBytes(member))
+    }
+  }
+  for (const { output } of plan.activationScales) {
+    const module = output.name.slice(0, output.name.lastIndexOf('.'))
+    const isInput = output.name.endsWith('.input_scale')
+    add((isInput ? formatOf.get(module) : undefined) ?? 'kv_cache', 0, 0, output.sizeBytes)
+  }
+  return [...sums].map(([format, sum]) => ({ format, ...sum }))
+}
+
+function memberBytes({ weight, weightScale, weightScale2 }: QuantizeMember): number {
+  return weight.sizeBytes + weightScale.sizeBytes + (weightScale2?.sizeBytes ?? 0)
+}
+
+function peakMemory(plan: ExportPlan, needsCalibration: boolean, workers: number): number {
+  let largestTask = 0
+  const layerBytes = new Map<number, number>()
+  for (const task of plan.tasks) {
+    const sources = task.kind === 'copy' ? [task.source] : task.members.map(({ source }) => source)
+    const bytes = sources.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
+    if (task.kind === 'quantize') largestTask = Math.max(largestTask, bytes)
+    if (task.layerIndex !== undefined) {
+      layerBytes.set(task.layerIndex, (layerBytes.get(task.layerIndex) ?? 0) + bytes)
+    }
+  }
+  // Source and encoded output of one task; the output is at most as large as the source.
+  const worker = WORKER_BYTES + 2 * Math.min(largestTask, RESIDENT_LIMIT_BYTES)
+  // Calibration holds the weights of one layer while they are on their way to the device.
+  const layer = needsCalibration ? Math.max(0, ...layerBytes.values()) : 0
+  return Math.ceil(BASE_BYTES + plan.tensors.length * TENSOR_BYTES + Math.max(1, workers) * worker + layer)
+}
+
+function warnings(plan: ExportPlan, model: MoeModel, { freeDiskBytes }: PlanMachine): readonly string[] {
+  const list = model.problems.map(({ subject, message }) => `${subject}: ${message}`)
+  if (freeDiskBytes !== undefined && freeDiskBytes < plan.outputBytes) {
+    const [needed, free] = [plan.outputBytes, freeDiskBytes].map((bytes) => formatBytes(bytes, 'en'))
+    list.push(`disk: the export needs ${needed ?? ''}, ${free ?? ''} are free`)
+  }
+  if (plan.formats.size === 0) list.push('recipe: no weight is quantized')
+  return list
+}
