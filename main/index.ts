@@ -7,7 +7,9 @@ import { APP_SCHEME_PRIVILEGES } from './security/app-protocol.ts'
 
 const desktop = parseDesktopArguments(process.argv, process.cwd())
 if (desktop.dataFolder !== undefined) app.setPath('userData', desktop.dataFolder)
-app.enableSandbox()
+// As root (containers) Chromium runs with --no-sandbox only, and enableSandbox would take that switch away: every child process would die.
+// Pages stay without Node all the same: WEB_PREFERENCES says so for each window.
+if (!app.commandLine.hasSwitch('no-sandbox')) app.enableSandbox()
 protocol.registerSchemesAsPrivileged([APP_SCHEME_PRIVILEGES])
 
 if (app.requestSingleInstanceLock()) {

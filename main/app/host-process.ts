@@ -16,7 +16,8 @@ export function startHostProcess(entryFile: string, log: LogSink): HostProcess {
     ['error', child.stderr],
   ] as const) {
     stream?.on('data', (chunk: Buffer) => {
-      log.write(level, 'host', chunk.toString('utf8').trimEnd().slice(0, 4_000))
+      const text = chunk.toString('utf8').trim().slice(0, 4_000)
+      if (text !== '') log.write(level, 'host', text)
     })
   }
   return {

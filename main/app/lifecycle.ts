@@ -21,6 +21,13 @@ export const lifecycleModule: AppModule = {
         app.quit()
       })
     })
+    app.on('browser-window-created', (_event, window) => {
+      window.on('close', (event) => {
+        if (state === 'stopped' || context.hostClient.runningJobCount === 0) return
+        event.preventDefault()
+        app.quit()
+      })
+    })
     app.on('window-all-closed', () => {
       app.quit()
     })
