@@ -3,7 +3,7 @@
  * disagree is refused: loaders would silently drop or zero-fill what is missing.
  */
 import { AppError } from '../../../shared/errors/app-error.ts'
-import { parseJsonObject, type JsonObject } from '../formats/hf-config/lossless-json.ts'
+import { decodeUtf8, parseJsonObject, type JsonObject } from '../formats/hf-config/lossless-json.ts'
 import type { ShardHeader } from '../formats/safetensors/entry.ts'
 import { parseShardHeader, readHeaderLength } from '../formats/safetensors/parse-header.ts'
 import { parseIndex } from '../formats/safetensors/parse-index.ts'
@@ -28,7 +28,12 @@ const NOT_CARRIED = new Set([
 ])
 const WEIGHT_FILE = /(\.(safetensors|bin|pt|pth|gguf|onnx|ckpt|msgpack|h5)|\.index\.json)$/i
 
-/** Throws CONFIG_MISSING, SHARD_MISSING, TENSOR_MISSING, INDEX_INVALID and every header error. */
+/**
+ * Reads configuration, index and shard headers. Without an index every .safetensors file of the folder belongs to the checkpoint. A tensor
+ * of a shard that the index does not list is an error: an engine that goes by the index would never see it, one that goes by the files would.
+ * Throws CONFIG_MISSING, CONFIG_INVALID, SHARD_MISSING, TENSOR_MISSING, INDEX_INVALID, PATH_ESCAPES_CHECKPOINT, FILE_TOO_LARGE and every
+ * header error.
+ */
 export async function openCheckpoint(folder: CheckpointFolder): Promise<Checkpoint> {
   const entries = await folder.list()
   const files = new Map(entries.filter((entry) => entry.kind === 'file').map((entry) => [entry.name, entry]))
@@ -47,6 +52,7 @@ export async function openCheckpoint(folder: CheckpointFolder): Promise<Checkpoi
       remedy: 'give the folder of a downloaded checkpoint in safetensors format',
     })
   }
+  if (index === undefined) requireWholeSeries(folder, shardNames)
   const shards: ShardHeader[] = []
   for (const name of shardNames.sort()) shards.push(await readShard(folder, name, files))
   const found = collectTensors(shards)
@@ -76,16 +82,7 @@ async function readConfig(
 }
 
 async function readText(folder: CheckpointFolder, name: string, limitBytes: number): Promise<string> {
-  const bytes = await folder.readAll(name, limitBytes)
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
-  } catch {
-    throw new AppError('INDEX_INVALID', {
-      subject: name,
-      problem: 'it is not UTF-8',
-      remedy: 'get an undamaged copy of this file',
-    })
-  }
+  return decodeUtf8(await folder.readAll(name, limitBytes), name, 'INDEX_INVALID')
 }
 
 async function readShard(
@@ -95,15 +92,37 @@ async function readShard(
 ): Promise<ShardHeader> {
   const entry = files.get(name)
   if (entry === undefined) {
-    throw new AppError('SHARD_MISSING', {
-      subject: `${folder.displayPath}/${name}`,
-      problem: 'the index names this shard, but the file is not there',
-      remedy: 'download the missing file',
-    })
+    throw shardMissing(folder, name, 'the index names this shard')
   }
   const head = await folder.readRange(name, 0, Math.min(8, entry.sizeBytes))
   const headerBytes = readHeaderLength(head, name, entry.sizeBytes)
   return parseShardHeader(await folder.readRange(name, 0, 8 + headerBytes), name, entry.sizeBytes)
+}
+
+const SERIES = /^(.*-)(\d{5})(-of-)(\d{5})(\.safetensors)$/
+
+/** Numbered shards tell how many there are; without an index this is the only way to notice that one is missing. */
+function requireWholeSeries(folder: CheckpointFolder, names: readonly string[]): void {
+  const present = new Set(names)
+  const checked = new Set<string>()
+  for (const name of names) {
+    const [, stem = '', , of = '', total = '', end = ''] = SERIES.exec(name) ?? []
+    if (checked.has(stem + total)) continue
+    checked.add(stem + total)
+    for (let number = 1; number <= Number(total); number += 1) {
+      const expected = `${stem}${String(number).padStart(5, '0')}${of}${total}${end}`
+      if (!present.has(expected))
+        throw shardMissing(folder, expected, `${name} belongs to a series of ${String(Number(total))} files`)
+    }
+  }
+}
+
+function shardMissing(folder: CheckpointFolder, name: string, reason: string): AppError {
+  return new AppError('SHARD_MISSING', {
+    subject: `${folder.displayPath}/${name}`,
+    problem: `${reason}, but the file is not there`,
+    remedy: 'download the missing file',
+  })
 }
 
 function collectTensors(shards: readonly ShardHeader[]): Map<string, TensorSlice> {

@@ -1,7 +1,7 @@
 /** Finds the family adapter of a checkpoint, or says by name what the checkpoint is and why it is refused. */
 import { AppError } from '../../../shared/errors/app-error.ts'
 import type { Checkpoint } from '../checkpoint/checkpoint.ts'
-import { asObject, type JsonValue } from '../formats/hf-config/lossless-json.ts'
+import { asNumber, asObject, type JsonValue } from '../formats/hf-config/lossless-json.ts'
 import type { MoeModel } from './moe-model.ts'
 import { recogniseQwen } from './qwen3_5-moe/recognise-qwen.ts'
 
@@ -19,7 +19,11 @@ const LOOK_ALIKES: Readonly<Record<string, string>> = {
   qwen2_moe: 'Qwen2-MoE, which has no linear attention',
 }
 
-/** Throws ARCHITECTURE_UNSUPPORTED, and everything the adapter throws. */
+/**
+ * The adapter's view of the checkpoint. Decided by `architectures[0]`, or `model_type` without it; a name alone is not believed: the
+ * configuration must have experts and the weights must not be dense or quantized.
+ * Throws ARCHITECTURE_UNSUPPORTED naming what the checkpoint is, and everything the adapter throws.
+ */
 export function recogniseModel(checkpoint: Checkpoint): MoeModel {
   const { config } = checkpoint
   const architecture = Array.isArray(config['architectures']) ? text(config['architectures'][0]) : undefined
@@ -30,16 +34,26 @@ export function recogniseModel(checkpoint: Checkpoint): MoeModel {
   if (lookAlike !== undefined || !isSupported) {
     throw unsupported(architecture ?? modelType ?? 'no architecture', lookAlike ?? 'another model family')
   }
+  const name = architecture ?? modelType ?? ''
   const textConfig = asObject(config['text_config']) ?? config
-  if (textConfig['num_experts'] === undefined)
-    throw unsupported(architecture ?? modelType ?? '', 'a dense model without experts')
-  if (config['quantization_config'] !== undefined) {
-    throw unsupported(
-      architecture ?? modelType ?? '',
-      'already quantized (config.json has a quantization_config)',
-    )
+  const expertCount = textConfig['num_experts'] ?? null
+  if (expertCount === null || asNumber(expertCount) === 0 || hasDenseMlp(checkpoint)) {
+    throw unsupported(name, 'a dense model without experts')
   }
-  return recogniseQwen(checkpoint, architecture ?? modelType ?? '')
+  for (const key of ['quantization_config', 'compression_config']) {
+    if ((config[key] ?? textConfig[key] ?? null) !== null) {
+      throw unsupported(name, `already quantized (config.json has a ${key})`)
+    }
+  }
+  return recogniseQwen(checkpoint, name)
+}
+
+/** A decoder layer whose MLP is one matrix triple: a dense model under the name of the sparse one. */
+function hasDenseMlp({ tensors }: Checkpoint): boolean {
+  for (const name of tensors.keys()) {
+    if (!name.startsWith('mtp.') && /\.layers\.\d+\.mlp\.gate_proj\.weight$/.test(name)) return true
+  }
+  return false
 }
 
 function lookAlikeByName(architecture: string | undefined): string | undefined {

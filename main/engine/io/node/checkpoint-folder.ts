@@ -2,13 +2,14 @@
  * A checkpoint folder on disk. File names are single segments; links are followed only where hub caches put them (a `blobs` folder two
  * levels up) or inside the folder itself; sockets, pipes and devices are never opened.
  */
-import { realpathSync } from 'node:fs'
+import { constants, realpathSync } from 'node:fs'
 import { open, readdir, realpath, stat } from 'node:fs/promises'
 import { isAbsolute, join, relative, resolve, sep } from 'node:path'
 import { AppError } from '../../../../shared/errors/app-error.ts'
 import type { CheckpointFolder, FolderEntry } from '../ports.ts'
 import { fromFsError } from './fs-error.ts'
 
+/** `path` is a folder the user chose; it may itself be a link. Nothing is opened before the first call. */
 export class NodeCheckpointFolder implements CheckpointFolder {
   readonly displayPath: string
 
@@ -62,8 +63,10 @@ export class NodeCheckpointFolder implements CheckpointFolder {
     const path = this.pathOf(name)
     const bytes = new Uint8Array(lengthBytes)
     try {
-      const handle = await open(path, 'r')
+      // A pipe without a writer would block a blocking open for ever; for regular files the flag means nothing.
+      const handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
       try {
+        if (!(await handle.stat()).isFile()) throw notAFile(name)
         let done = 0
         while (done < lengthBytes) {
           const { bytesRead } = await handle.read(bytes, done, lengthBytes - done, offsetBytes + done)
@@ -126,6 +129,14 @@ export class NodeCheckpointFolder implements CheckpointFolder {
 function isInside(path: string, folder: string): boolean {
   const step = relative(folder, path)
   return step !== '..' && !step.startsWith(`..${sep}`) && !isAbsolute(step)
+}
+
+function notAFile(name: string): AppError {
+  return new AppError('READ_FAILED', {
+    subject: name,
+    problem: 'it is not a regular file',
+    remedy: 'replace it by the file itself',
+  })
 }
 
 function truncated(name: string, neededBytes: number): AppError {

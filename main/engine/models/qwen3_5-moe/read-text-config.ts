@@ -3,7 +3,13 @@
  * describe another model. Source: configuration files of the released models; see docs/architecture.md.
  */
 import { AppError } from '../../../../shared/errors/app-error.ts'
-import { asNumber, asObject, type JsonObject, type JsonValue } from '../../formats/hf-config/lossless-json.ts'
+import {
+  asNumber,
+  asObject,
+  stringifyLikePython,
+  type JsonObject,
+  type JsonValue,
+} from '../../formats/hf-config/lossless-json.ts'
 import type { MixerKind, QwenTextConfig } from './text-config.ts'
 
 /** CWE-1284: far above the largest released model (92 layers, 512 experts, hidden size 8192). */
@@ -75,20 +81,22 @@ function checkVariant(text: JsonObject, config: QwenTextConfig): void {
     ['attention_bias', [false]],
     ['attn_output_gate', [true]],
     ['output_gate_type', ['swish', 'silu']],
+    ['norm_topk_prob', [true]],
   ]
   for (const [key, allowed] of unsupported) {
     const value = text[key]
     if (value === undefined || value === null || allowed.includes(value)) continue
     throw new AppError('ARCHITECTURE_UNSUPPORTED', {
       subject: `config.json: ${key}`,
-      problem: `${JSON.stringify(value)} is a variant whose arithmetic is not implemented (known: ${JSON.stringify(allowed)})`,
+      problem: `${describe(value)} is a variant whose arithmetic is not implemented (known: ${JSON.stringify(allowed)})`,
       remedy: 'use a released Qwen3.5-MoE checkpoint',
     })
   }
   const dense = text['mlp_only_layers']
-  if (Array.isArray(dense) && dense.length > 0) {
+  const sparseStep = asNumber(text['decoder_sparse_step']) ?? 1
+  if ((Array.isArray(dense) && dense.length > 0) || sparseStep !== 1) {
     throw new AppError('ARCHITECTURE_UNSUPPORTED', {
-      subject: 'config.json: mlp_only_layers',
+      subject: `config.json: ${sparseStep === 1 ? 'mlp_only_layers' : 'decoder_sparse_step'}`,
       problem: 'some layers have no experts, which no released model of this family has',
       remedy: 'use a released Qwen3.5-MoE checkpoint',
     })
@@ -108,7 +116,7 @@ function readLayerKinds(text: JsonObject, layerCount: number): readonly MixerKin
   }
   return listed.map((kind) => {
     if (kind === 'full_attention' || kind === 'linear_attention') return kind
-    throw invalid('layer_types', `${JSON.stringify(kind)} is neither full_attention nor linear_attention`)
+    throw invalid('layer_types', `${describe(kind)} is neither full_attention nor linear_attention`)
   })
 }
 
@@ -119,7 +127,7 @@ function readRope(text: JsonObject): { readonly theta: number; readonly partialR
   if (type !== 'default' && type !== 'mrope') {
     throw new AppError('ARCHITECTURE_UNSUPPORTED', {
       subject: 'config.json: rope_type',
-      problem: `${JSON.stringify(type)} position scaling is not implemented`,
+      problem: `${describe(type)} position scaling is not implemented`,
       remedy: 'use the checkpoint with its original rope parameters',
     })
   }
@@ -149,7 +157,7 @@ function positive(value: JsonValue | undefined, key: string): number {
 }
 
 function describe(value: JsonValue | undefined): string {
-  return value === undefined ? 'nothing' : JSON.stringify(value).slice(0, 60)
+  return value === undefined ? 'nothing' : stringifyLikePython(value, 0).replace(/\s+/g, ' ').slice(0, 60)
 }
 
 function invalid(key: string, problem: string): AppError {

@@ -172,12 +172,17 @@ function moduleName(layer: string, { name }: ExpectedTensor): string {
   return `${layer}.${name.slice(0, -'.weight'.length)}`
 }
 
+/** Tools that put `language_model.` in front of everything put it in front of the head, too. */
+const HEAD_MODULES = ['lm_head', 'language_model.lm_head']
+
+/** A tied head is the embedding and is not stored; one that is stored all the same travels along. */
 function addHead({ claims, config, items, modules }: Building): void {
+  const module = HEAD_MODULES.find((name) => claims.has(`${name}.weight`)) ?? 'lm_head'
   const shape = [config.vocabSize, config.hiddenSize]
-  if (config.tieWordEmbeddings && !claims.has('lm_head.weight')) return
-  const source = claims.take('lm_head.weight', shape, 'lm_head')
-  items.push({ kind: 'linear', module: 'lm_head', role: 'lm_head', source, layerIndex: undefined })
-  modules.push({ name: 'lm_head', kind: 'linear', layerIndex: undefined })
+  if (config.tieWordEmbeddings && !claims.has(`${module}.weight`)) return
+  const source = claims.take(`${module}.weight`, shape, 'lm_head')
+  items.push({ kind: 'linear', module, role: 'lm_head', source, layerIndex: undefined })
+  modules.push({ name: module, kind: 'linear', layerIndex: undefined })
 }
 
 /** Tensors the family does not know: a surplus decoder layer is an error, anything else is carried over and reported. */

@@ -29,18 +29,19 @@ export class TensorClaims {
         remedy: 'get a complete copy of the checkpoint',
       })
     }
+    // Before the shape: packed weights of a quantized checkpoint have other shapes, but that is not what is wrong with them.
+    if (!WEIGHT_DTYPES.includes(tensor.dtype)) {
+      throw new AppError('TENSOR_DTYPE_INVALID', {
+        subject: name,
+        problem: `its dtype is ${tensor.dtype}; weights must be BF16, F16 or F32, so this checkpoint looks already quantized`,
+        remedy: 'use the unquantized checkpoint',
+      })
+    }
     if (tensor.shape.length !== shape.length || tensor.shape.some((size, axis) => size !== shape[axis])) {
       throw new AppError('TENSOR_SHAPE_INVALID', {
         subject: name,
         problem: `its shape is ${formatShape(tensor.shape)}, the configuration asks for ${formatShape(shape)}${transposedHint(tensor.shape, shape)}`,
         remedy: 'use weights and config.json of the same model',
-      })
-    }
-    if (!WEIGHT_DTYPES.includes(tensor.dtype)) {
-      throw new AppError('TENSOR_DTYPE_INVALID', {
-        subject: name,
-        problem: `its dtype is ${tensor.dtype}; weights must be BF16, F16 or F32`,
-        remedy: 'use the unquantized checkpoint',
       })
     }
     this.roles.set(name, role)
