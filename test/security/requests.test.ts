@@ -35,7 +35,7 @@ test.each([
   ['a hidden output name', 'job.start', { ...start, outputName: '.ssh' }],
   ['an output name with a backslash', 'job.start', { ...start, outputName: 'a\\b' }],
   ['an output name with a line break', 'job.start', { ...start, outputName: 'a\n' }],
-  ['an output path', 'job.start', { ...start, outputPath: '/tmp/x' }],
+  ['an output path', 'job.start', { ...start, outputPath: '/elsewhere/x' }],
   ['too many workers', 'job.start', { ...start, options: { ...options, workers: 257 } }],
   ['a fraction of a worker', 'job.start', { ...start, options: { ...options, workers: 1.5 } }],
   ['a count that is no number', 'job.start', { ...start, options: { ...options, samples: Number.NaN } }],

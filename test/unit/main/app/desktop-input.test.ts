@@ -16,8 +16,8 @@ test('folders of the command line become absolute; foreign switches pass by', ()
     '--data-folder=/data',
     '--exports-folder-x=1',
   ]
-  expect(parseDesktopArguments(argv, '/work')).toEqual({ exportsFolder: '/work/out', dataFolder: '/data' })
-  expect(parseDesktopArguments(['electron', '--exports-folder='], '/work')).toEqual({
+  expect(parseDesktopArguments(argv, '/start')).toEqual({ exportsFolder: '/start/out', dataFolder: '/data' })
+  expect(parseDesktopArguments(['electron', '--exports-folder='], '/start')).toEqual({
     exportsFolder: undefined,
     dataFolder: undefined,
   })
