@@ -1,8 +1,19 @@
 // MXFP8 and MXFP4: blocks of 32 with a power-of-two scale. Division by it is exact, so patterns are rounded directly as integers.
 import { maxLane16 } from './amax'
 import { divideRun } from './fp8'
+import { CHUNK_BYTES, touch } from './touch'
 
 const BLOCK_BYTES: usize = 64
+const CHUNK_BLOCKS: usize = CHUNK_BYTES / BLOCK_BYTES
+
+// In memory, because the engine keeps loaded values in registers but builds literal vectors anew in every round of a loop.
+const constants: usize = memory.data<u16>([0x7fff, 1, 0x1f, 0x0808, 0xff])
+
+function touchChunk(from: usize, blocks: usize, weight: usize, weightBytes: usize, weightScale: usize): void {
+  touch(from, blocks * BLOCK_BYTES)
+  touch(weight, blocks * weightBytes)
+  touch(weightScale, blocks)
+}
 
 // @ts-ignore: decorator
 @inline
@@ -47,6 +58,7 @@ function normalCodes(magnitude: v128, base: v128): v128 {
 export function encodeMxfp8(source: usize, blockCount: usize, weight: usize, weightScale: usize): void {
   for (let block: usize = 0; block < blockCount; block++) {
     const from = source + block * BLOCK_BYTES
+    if (block % CHUNK_BLOCKS === 0) touchChunk(from, min(CHUNK_BLOCKS, blockCount - block), weight + (block << 5), 32, weightScale + block)
     const exponent = exponentByte(blockAmax(from), 8, 0x60)
     store<u8>(weightScale + block, <u8>exponent)
     const to = weight + (block << 5)
@@ -89,15 +101,47 @@ function scaleValue(exponent: i32): f32 {
 
 /** BF16[blockCount · 32] -> packed E2M1 codes and exponent bytes. */
 export function encodeMxfp4(source: usize, blockCount: usize, weight: usize, weightScale: usize): void {
+  const mask = v128.load16_splat(constants, 0)
+  const one = v128.load16_splat(constants, 2)
+  const belowHalf = v128.load16_splat(constants, 4)
+  const signBit = v128.load16_splat(constants, 6)
+  const lowByte = v128.load16_splat(constants, 8)
   for (let block: usize = 0; block < blockCount; block++) {
     const from = source + block * BLOCK_BYTES
-    const exponent = exponentByte(blockAmax(from), 2, 0x40)
+    if (block % CHUNK_BLOCKS === 0) touchChunk(from, min(CHUNK_BLOCKS, blockCount - block), weight + (block << 4), 16, weightScale + block)
+    const a = v128.load(from)
+    const b = v128.load(from, 16)
+    const c = v128.load(from, 32)
+    const d = v128.load(from, 48)
+    const ma = v128.and(a, mask)
+    const mb = v128.and(b, mask)
+    const mc = v128.and(c, mask)
+    const md = v128.and(d, mask)
+    const amax = maxLane16(i16x8.max_s(i16x8.max_s(ma, mb), i16x8.max_s(mc, md)))
+    const exponent = exponentByte(amax, 2, 0x40)
     store<u8>(weightScale + block, <u8>exponent)
     const to = weight + (block << 4)
     // Outside, 0.25 · 2^e is no normal BF16, or small quotients underflow to zero and change their sign bit.
     if (exponent > 2 && exponent < 144) {
-      const low = encodeMxfp4Half(from, exponent)
-      v128.store(to, i8x16.narrow_i16x8_u(low, encodeMxfp4Half(from + 32, exponent)))
+      const base = i16x8.splat(<i16>((exponent << 1) - 2))
+      const quarter = i16x8.splat(<i16>((exponent - 2) << 7))
+      const threeQuarters = i16x8.splat(<i16>(((exponent - 1) << 7) | 0x40))
+      let low = i8x16.narrow_i16x8_u(
+        downCodes(ma, belowHalf, base, quarter, threeQuarters),
+        downCodes(mb, belowHalf, base, quarter, threeQuarters),
+      )
+      let high = i8x16.narrow_i16x8_u(
+        downCodes(mc, belowHalf, base, quarter, threeQuarters),
+        downCodes(md, belowHalf, base, quarter, threeQuarters),
+      )
+      // Sign bit for negative values and for both zeros: magnitude - 1 is negative for zeros only.
+      const signsLow = i8x16.narrow_i16x8_s(v128.or(a, i16x8.sub(ma, one)), v128.or(b, i16x8.sub(mb, one)))
+      const signsHigh = i8x16.narrow_i16x8_s(v128.or(c, i16x8.sub(mc, one)), v128.or(d, i16x8.sub(md, one)))
+      low = v128.or(low, v128.and(i16x8.shr_u(signsLow, 4), signBit))
+      high = v128.or(high, v128.and(i16x8.shr_u(signsHigh, 4), signBit))
+      low = v128.and(v128.or(low, i16x8.shr_u(low, 4)), lowByte)
+      high = v128.and(v128.or(high, i16x8.shr_u(high, 4)), lowByte)
+      v128.store(to, i8x16.narrow_i16x8_u(low, high))
     } else {
       for (let i: usize = 0; i < 16; i++) {
         const even = slowCode(<u32>load<u16>(from + (i << 2)), exponent)
@@ -111,32 +155,10 @@ export function encodeMxfp4(source: usize, blockCount: usize, weight: usize, wei
 // and the larger of both is the code.
 // @ts-ignore: decorator
 @inline
-function downCodes(magnitude: v128, base: v128, quarter: v128, threeQuarters: v128): v128 {
-  const rounded = i16x8.sub(i16x8.shr_u(i16x8.add(magnitude, i16x8.splat(0x1f)), 6), base)
+function downCodes(magnitude: v128, belowHalf: v128, base: v128, quarter: v128, threeQuarters: v128): v128 {
+  const rounded = i16x8.sub(i16x8.shr_u(i16x8.add(magnitude, belowHalf), 6), base)
   const counted = i16x8.add(i16x8.gt_s(magnitude, quarter), i16x8.gt_s(magnitude, threeQuarters))
   return i16x8.max_s(rounded, i16x8.neg(counted))
-}
-
-// 16 elements -> 8 packed bytes in the low halves of the i16 lanes.
-// @ts-ignore: decorator
-@inline
-function encodeMxfp4Half(from: usize, exponent: i32): v128 {
-  const mask = i16x8.splat(0x7fff)
-  const base = i16x8.splat(<i16>((exponent << 1) - 2))
-  const quarter = i16x8.splat(<i16>((exponent - 2) << 7))
-  const threeQuarters = i16x8.splat(<i16>(((exponent - 1) << 7) | 0x40))
-  const a = v128.load(from)
-  const b = v128.load(from, 16)
-  const ma = v128.and(a, mask)
-  const mb = v128.and(b, mask)
-  const ca = downCodes(ma, base, quarter, threeQuarters)
-  const cb = downCodes(mb, base, quarter, threeQuarters)
-  // Sign bit for negative values and for both zeros: magnitude - 1 is negative for zeros only.
-  const sa = v128.or(a, i16x8.sub(ma, i16x8.splat(1)))
-  const sb = v128.or(b, i16x8.sub(mb, i16x8.splat(1)))
-  const signs = v128.and(i16x8.shr_u(i8x16.narrow_i16x8_s(sa, sb), 4), i8x16.splat(8))
-  const all = v128.or(i8x16.narrow_i16x8_u(ca, cb), signs)
-  return v128.and(v128.or(all, i16x8.shr_u(all, 4)), i16x8.splat(0xff))
 }
 
 function slowCode(pattern: u32, exponent: i32): u32 {

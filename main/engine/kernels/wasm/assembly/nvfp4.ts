@@ -1,12 +1,19 @@
 // NVFP4 with block scales from block maxima. Groups of 16 elements are the unit; a block is one or more groups.
 // All divisions are true f32 divisions, so the codes equal the reference for every finite input in the supported scale range.
-import { maxLane16 } from './amax'
+import { touch } from './touch'
 
 /** Groups handled between two passes; their maxima and divisors fit the scratch below, their data the first-level cache. */
 const CHUNK_GROUPS: usize = 256
 const groupAmax: usize = memory.data(1024 + 16) // u16 pattern << 16 = f32 per group, later per block
 const divisors: usize = memory.data(1024 + 16) // f32 per group
 const scaleBytes: usize = memory.data(256 + 16)
+
+// In memory, because the engine keeps loaded values in registers but builds literal vectors anew in every round of a loop.
+// 1.5 · 2^22, 2^23 and 2^24 have 0.5, 1 and 2 as their last places; the added 0, 2 and 4 last places shift the count to the code.
+const magics: usize = memory.data<f32>([6291456, 12582912 + 2, 25165824 + 8])
+const masks: usize = memory.data<u32>([0x7fff7fff, 0xffff0000, 0x00070007, 0x00010001, 0x08080808, 0x00ff00ff])
+/** Smallest tensor scale for the fast path: every divisor stays normal, so quotients are finite. */
+const SMALLEST_PLAIN_SCALE: f32 = 7.888609052210118e-31 // 2^-100
 
 /** 1.5 · 2^23: adding it leaves the nearest integer (ties to even) in the low bits. */
 const MAGIC: f32 = 12582912
@@ -29,12 +36,17 @@ export function encodeNvfp4(
     const blocks = min<usize>(chunkBlocks, blockCount - done)
     const groups = blocks * groupsPerBlock
     const from = source + done * groupsPerBlock * 32
+    touch(from, groups << 5)
+    touch(weight + done * groupsPerBlock * 8, groups << 3)
+    touch(weightScale + done, blocks)
     findGroupMaxima(from, groups)
     if (groupsPerBlock > 1) joinGroups(blocks, groupsPerBlock)
     chooseScales(blocks, tensorScale)
     memory.copy(weightScale + done, scaleBytes, blocks)
     if (groupsPerBlock > 1) spreadDivisors(blocks, groupsPerBlock)
-    encodeGroups(from, groups, weight + done * groupsPerBlock * 8)
+    const to = weight + done * groupsPerBlock * 8
+    if (tensorScale >= SMALLEST_PLAIN_SCALE) encodeGroups(from, groups, to)
+    else encodeGroupsSafely(from, groups, to)
   }
 }
 
@@ -57,7 +69,7 @@ export function encodeNvfp4Scaled(
       v128.store(divisors + (block << 2), f32x4.mul(decodeScales(wide), f32x4.splat(tensorScale)))
     }
     if (groupsPerBlock > 1) spreadDivisors(blocks, groupsPerBlock)
-    encodeGroups(
+    encodeGroupsSafely(
       source + done * groupsPerBlock * 32,
       blocks * groupsPerBlock,
       weight + done * groupsPerBlock * 8,
@@ -71,13 +83,31 @@ function u32x4FromBytes(bytes: v128): v128 {
   return i32x4.extend_low_i16x8_u(i16x8.extend_low_i8x16_u(bytes))
 }
 
+// Four groups at a time; eight lanes of each are halved until one lane per group is left, in the upper half where f32 has its bits.
 function findGroupMaxima(source: usize, groups: usize): void {
-  const mask = i16x8.splat(0x7fff)
-  for (let group: usize = 0; group < groups; group++) {
+  const magnitudes = v128.load32_splat(masks)
+  const upper = v128.load32_splat(masks, 4)
+  for (let group: usize = 0; group < groups; group += 4) {
     const at = source + (group << 5)
-    const largest = i16x8.max_s(v128.and(v128.load(at), mask), v128.and(v128.load(at, 16), mask))
-    store<u32>(groupAmax + (group << 2), maxLane16(largest) << 16)
+    const left = groups - group
+    const m0 = groupMaximum(at, magnitudes)
+    const m1 = left > 1 ? groupMaximum(at + 32, magnitudes) : m0
+    const m2 = left > 2 ? groupMaximum(at + 64, magnitudes) : m0
+    const m3 = left > 3 ? groupMaximum(at + 96, magnitudes) : m0
+    const low = i16x8.max_s(v128.shuffle<i64>(m0, m1, 0, 2), v128.shuffle<i64>(m0, m1, 1, 3))
+    const high = i16x8.max_s(v128.shuffle<i64>(m2, m3, 0, 2), v128.shuffle<i64>(m2, m3, 1, 3))
+    const pairs = i16x8.max_s(
+      v128.shuffle<i32>(low, high, 0, 2, 4, 6),
+      v128.shuffle<i32>(low, high, 1, 3, 5, 7),
+    )
+    v128.store(groupAmax + (group << 2), v128.and(i16x8.max_s(pairs, i32x4.shl(pairs, 16)), upper))
   }
+}
+
+// @ts-ignore: decorator
+@inline
+function groupMaximum(at: usize, magnitudes: v128): v128 {
+  return i16x8.max_s(v128.and(v128.load(at), magnitudes), v128.and(v128.load(at, 16), magnitudes))
 }
 
 function joinGroups(blocks: usize, groupsPerBlock: usize): void {
@@ -173,7 +203,8 @@ function encodeGroup(at: usize, divisor: v128): v128 {
   return v128.and(v128.or(all, i16x8.shr_u(all, 4)), i16x8.splat(0xff))
 }
 
-function encodeGroups(source: usize, groups: usize, weight: usize): void {
+// For any divisor: zero, subnormal, or far too small for its group.
+function encodeGroupsSafely(source: usize, groups: usize, weight: usize): void {
   let group: usize = 0
   for (; group + 2 <= groups; group += 2) {
     const at = source + (group << 5)
@@ -184,5 +215,55 @@ function encodeGroups(source: usize, groups: usize, weight: usize): void {
   if (group < groups) {
     const last = encodeGroup(source + (group << 5), v128.load32_splat(divisors + (group << 2)))
     v128.store64_lane(weight + (group << 3), i8x16.narrow_i16x8_u(last, last), 0)
+  }
+}
+
+/** Eight magnitude codes 0..7 in i16 lanes; quotients must stay below 2^14. Even and odd elements are divided apart (an f32 is a BF16
+ *  in the upper half of a lane) and meet again in their i16 lanes, where the lowest of the three roundings is chosen. */
+// @ts-ignore: decorator
+@inline
+function eightCodes(magnitudes: v128, divisor: v128, upper: v128, fine: v128, middle: v128, coarse: v128): v128 {
+  const odd = f32x4.div(v128.and(magnitudes, upper), divisor)
+  const even = f32x4.div(i32x4.shl(magnitudes, 16), divisor)
+  const f = joinLanes(f32x4.add(even, fine), f32x4.add(odd, fine))
+  const m = joinLanes(f32x4.add(even, middle), f32x4.add(odd, middle))
+  const c = joinLanes(f32x4.add(even, coarse), f32x4.add(odd, coarse))
+  return i16x8.min_u(i16x8.min_u(f, m), c)
+}
+
+// Low halves of the lanes of both: even elements to even i16 lanes.
+// @ts-ignore: decorator
+@inline
+function joinLanes(even: v128, odd: v128): v128 {
+  return v128.shuffle<i16>(even, i32x4.shl(odd, 16), 0, 9, 2, 11, 4, 13, 6, 15)
+}
+
+/** The common case: divisors of tensors with a normal scale that cover their groups, so that quotients stay below 9. */
+function encodeGroups(source: usize, groups: usize, weight: usize): void {
+  const fine = v128.load32_splat(magics)
+  const middle = v128.load32_splat(magics, 4)
+  const coarse = v128.load32_splat(magics, 8)
+  const mask = v128.load32_splat(masks)
+  const upper = v128.load32_splat(masks, 4)
+  const seven = v128.load32_splat(masks, 8)
+  const one = v128.load32_splat(masks, 12)
+  const eight = v128.load32_splat(masks, 16)
+  const lowBytes = v128.load32_splat(masks, 20)
+  for (let group: usize = 0; group < groups; group++) {
+    const at = source + (group << 5)
+    const divisor = v128.load32_splat(divisors + (group << 2))
+    const a = v128.load(at)
+    const b = v128.load(at, 16)
+    const ma = v128.and(a, mask)
+    const mb = v128.and(b, mask)
+    const ca = i16x8.min_u(eightCodes(ma, divisor, upper, fine, middle, coarse), seven)
+    const cb = i16x8.min_u(eightCodes(mb, divisor, upper, fine, middle, coarse), seven)
+    // Sign bit for negative values other than -0: magnitude - 1 is negative for zeros only.
+    const sa = v128.andnot(a, i16x8.sub(ma, one))
+    const sb = v128.andnot(b, i16x8.sub(mb, one))
+    const signs = v128.and(i16x8.shr_u(i8x16.narrow_i16x8_s(sa, sb), 4), eight)
+    const all = v128.or(i8x16.narrow_i16x8_u(ca, cb), signs)
+    const bytes = v128.and(v128.or(all, i16x8.shr_u(all, 4)), lowBytes)
+    v128.store64_lane(weight + (group << 3), i8x16.narrow_i16x8_u(bytes, bytes), 0)
   }
 }
