@@ -4,15 +4,17 @@
  * Source: behaviour of Python's fnmatch on a case-sensitive system, which ModelOpt uses.
  */
 
-type Token =
-  | { readonly kind: 'star' }
-  | { readonly kind: 'any' }
-  | { readonly kind: 'literal'; readonly char: string }
-  | {
-      readonly kind: 'class'
-      readonly isNegated: boolean
-      readonly ranges: readonly (readonly [string, string])[]
-    }
+type Token = string | { readonly isNegated: boolean; readonly ranges: readonly (readonly [string, string])[] }
+
+/** What lies between two stars. */
+interface Segment {
+  readonly tokens: readonly Token[]
+  /** The text when every token is a plain character. */
+  readonly literal: string | undefined
+}
+
+/** `?` is a class that excludes nothing. */
+const ANY: Token = { isNegated: true, ranges: [] }
 
 export interface NamePattern {
   readonly text: string
@@ -23,29 +25,34 @@ export interface NamePattern {
 
 /** Compiles a pattern. The empty pattern matches the empty name only; an unclosed `[` is a literal. */
 export function compilePattern(text: string): NamePattern {
-  const tokens = tokenise(text)
-  const seesDigits = tokens.some(
-    (token) =>
-      token.kind === 'any' || token.kind === 'class' || (token.kind === 'literal' && /\d/.test(token.char)),
+  const segments = splitSegments(text)
+  const seesDigits = segments.some(({ tokens }) =>
+    tokens.some((token) => [...'0123456789'].some((digit) => matchesChar(token, digit))),
   )
-  return { text, seesDigits, matches: (name) => matchTokens(tokens, name) }
+  return { text, seesDigits, matches: (name) => matchSegments(segments, name) }
 }
 
-function tokenise(text: string): readonly Token[] {
-  const tokens: Token[] = []
+function splitSegments(text: string): readonly Segment[] {
+  const segments: Segment[] = []
+  let tokens: Token[] = []
+  const close = (): void => {
+    const isLiteral = tokens.every((token) => typeof token === 'string')
+    segments.push({ tokens, literal: isLiteral ? tokens.join('') : undefined })
+    tokens = []
+  }
   for (let at = 0; at < text.length; at += 1) {
     const char = text.charAt(at)
     const end = char === '[' ? classEnd(text, at) : -1
-    if (char === '*') {
-      if (tokens.at(-1)?.kind !== 'star') tokens.push({ kind: 'star' })
-    } else if (char === '?') tokens.push({ kind: 'any' })
-    else if (end < 0) tokens.push({ kind: 'literal', char })
+    if (char === '*') close()
+    else if (char === '?') tokens.push(ANY)
+    else if (end < 0) tokens.push(char)
     else {
       tokens.push(parseClass(text.slice(at + 1, end)))
       at = end
     }
   }
-  return tokens
+  close()
+  return segments
 }
 
 /** Position of the `]` that closes the class at `open`; -1 when there is none. A `]` right after `[` or `[!` is a member. */
@@ -63,35 +70,42 @@ function parseClass(body: string): Token {
     ranges.push([members.charAt(at), members.charAt(isRange ? at + 2 : at)])
     if (isRange) at += 2
   }
-  return { kind: 'class', isNegated, ranges }
+  return { isNegated, ranges }
 }
 
-function matchTokens(tokens: readonly Token[], name: string): boolean {
-  let token = 0
-  let at = 0
-  let starToken = -1
-  let starAt = 0
-  while (at < name.length) {
-    const current = tokens[token]
-    if (current?.kind === 'star') {
-      starToken = token
-      starAt = at
-      token += 1
-    } else if (current !== undefined && matchesChar(current, name.charAt(at))) {
-      token += 1
-      at += 1
-    } else if (starToken >= 0) {
-      // Only the last star needs another try: anything an earlier one could still take, this one can take too.
-      starAt += 1
-      at = starAt
-      token = starToken + 1
-    } else return false
+/** The first segment must start the name, the last must end it, those between are taken at their first place: enough without `|`. */
+function matchSegments(segments: readonly Segment[], name: string): boolean {
+  const [first, ...others] = segments
+  if (first === undefined || !matchesAt(first, name, 0)) return false
+  let at = first.tokens.length
+  const last = others.pop()
+  if (last === undefined) return at === name.length
+  for (const segment of others) {
+    const found = findSegment(segment, name, at)
+    if (found < 0) return false
+    at = found + segment.tokens.length
   }
-  return tokens.slice(token).every((rest) => rest.kind === 'star')
+  const lastAt = name.length - last.tokens.length
+  return lastAt >= at && matchesAt(last, name, lastAt)
+}
+
+function findSegment(segment: Segment, name: string, from: number): number {
+  if (segment.literal !== undefined) return name.indexOf(segment.literal, from)
+  for (let at = from; at + segment.tokens.length <= name.length; at += 1) {
+    if (matchesAt(segment, name, at)) return at
+  }
+  return -1
+}
+
+function matchesAt({ tokens, literal }: Segment, name: string, at: number): boolean {
+  if (literal !== undefined) return name.startsWith(literal, at)
+  return (
+    at + tokens.length <= name.length &&
+    tokens.every((token, index) => matchesChar(token, name.charAt(at + index)))
+  )
 }
 
 function matchesChar(token: Token, char: string): boolean {
-  if (token.kind === 'literal') return token.char === char
-  if (token.kind !== 'class') return token.kind === 'any'
+  if (typeof token === 'string') return token === char
   return token.ranges.some(([from, to]) => from <= char && char <= to) !== token.isNegated
 }

@@ -51,9 +51,13 @@ export function buildShardHeader(tensors: readonly HeaderTensor[]): BuiltHeader 
   return { header, dataStartBytes: header.length, fileSizeBytes: header.length + position, offsets }
 }
 
+const SURROGATE = /[\ud800-\udfff]/
+
 /** Order of UTF-8 bytes, which is that of code points; differs from UTF-16 order above U+FFFF. */
 export function compareCodePoints(a: string, b: string): number {
   if (a === b) return 0
+  // Native comparison is many times faster on long common prefixes, and right unless surrogates are involved.
+  if (!SURROGATE.test(a) && !SURROGATE.test(b)) return a < b ? -1 : 1
   let index = 0
   while (index < a.length && index < b.length && a.charCodeAt(index) === b.charCodeAt(index)) index += 1
   const left = a.charCodeAt(index)
