@@ -1,0 +1,117 @@
+/**
+ * Weight reader of the device worker during a run: reads a unit into memory lent by the host and, once the forward pass is done with it,
+ * hands the memory on for export. So every byte of a layer is read from disk once. Units without a layer stay private.
+ */
+import { readSync } from 'node:fs'
+import type { MessagePort } from 'node:worker_threads'
+import { AppError } from '../../../../shared/errors/app-error.ts'
+import type { FilledRange, UnitReply, UnitRequest } from '../../../workers/unit-protocol.ts'
+import type { WeightReader, WeightUnit } from '../../calibration/weight-reader.ts'
+import type { TensorSlice } from '../../checkpoint/checkpoint.ts'
+import { fromFsError } from './fs-error.ts'
+
+/** Slices start on cache lines. */
+const ALIGNMENT_BYTES = 64
+
+interface Filled {
+  readonly buffer: SharedArrayBuffer
+  readonly ranges: readonly FilledRange[]
+}
+
+export class SharedWeightReader implements WeightReader {
+  bytesRead = 0
+  private readonly port: MessagePort
+  private readonly descriptors: readonly number[]
+  private readonly filled = new Map<WeightUnit, Filled>()
+  private readonly waiting: {
+    resolve: (buffer: SharedArrayBuffer) => void
+    reject: (error: AppError) => void
+  }[] = []
+
+  /** `descriptors`: open source files by shard index. */
+  constructor(port: MessagePort, descriptors: readonly number[]) {
+    this.port = port
+    this.descriptors = descriptors
+    port.on('message', (reply: UnitReply) => {
+      const next = this.waiting.shift()
+      if (reply.kind === 'memory') next?.resolve(reply.buffer)
+      else next?.reject(stopped())
+    })
+  }
+
+  async read(unit: WeightUnit): Promise<readonly Uint8Array[]> {
+    const ranges = layOut(unit.slices)
+    const last = ranges.at(-1)
+    const sizeBytes = last === undefined ? 0 : last.bufferOffsetBytes + last.sizeBytes
+    const buffer =
+      unit.layerIndex === undefined
+        ? new SharedArrayBuffer(Math.max(8, sizeBytes))
+        : await this.borrow(sizeBytes)
+    const views = ranges.map((range) => new Uint8Array(buffer, range.bufferOffsetBytes, range.sizeBytes))
+    for (const [index, view] of views.entries()) this.fill(view, unit.slices[index])
+    if (unit.layerIndex !== undefined) this.filled.set(unit, { buffer, ranges })
+    return views
+  }
+
+  release(unit: WeightUnit): void {
+    const filled = this.filled.get(unit)
+    if (filled === undefined) return
+    this.filled.delete(unit)
+    this.send({ kind: 'unit_filled', layerIndex: unit.layerIndex, ...filled })
+  }
+
+  close(): void {
+    this.port.close()
+  }
+
+  private borrow(sizeBytes: number): Promise<SharedArrayBuffer> {
+    return new Promise((resolve, reject) => {
+      this.waiting.push({ resolve, reject })
+      this.send({ kind: 'memory_wanted', sizeBytes })
+    })
+  }
+
+  private fill(view: Uint8Array, slice: TensorSlice | undefined): void {
+    if (slice === undefined) return
+    let done = 0
+    while (done < view.length) {
+      let count: number
+      try {
+        const descriptor = this.descriptors[slice.shardIndex] ?? -1
+        count = readSync(descriptor, view, done, view.length - done, slice.offsetBytes + done)
+      } catch (error: unknown) {
+        throw fromFsError(error, slice.name, 'read')
+      }
+      if (count === 0) {
+        throw new AppError('SOURCE_CHANGED', {
+          subject: slice.name,
+          problem: 'its file became shorter while it was being read',
+          remedy: 'do not change the checkpoint during a run, then start again',
+        })
+      }
+      done += count
+    }
+    this.bytesRead += view.length
+  }
+
+  private send(message: UnitRequest): void {
+    this.port.postMessage(message)
+  }
+}
+
+function layOut(slices: readonly TensorSlice[]): readonly FilledRange[] {
+  let position = 0
+  return slices.map(({ shardIndex, offsetBytes, sizeBytes }) => {
+    const range = { shardIndex, offsetBytes, sizeBytes, bufferOffsetBytes: position }
+    position += Math.ceil(sizeBytes / ALIGNMENT_BYTES) * ALIGNMENT_BYTES
+    return range
+  })
+}
+
+function stopped(): AppError {
+  return new AppError('CANCELLED', {
+    subject: 'calibration',
+    problem: 'the export stopped',
+    remedy: 'start the run again',
+  })
+}
