@@ -3,7 +3,7 @@
  * All state is the arena handed in; the same task gives the same bytes in any worker. Files are descriptors that the host opened.
  */
 import { createHash } from 'node:crypto'
-import { readSync, writeSync } from 'node:fs'
+import { writeSync } from 'node:fs'
 import type { Dtype } from '../../../../shared/domain/dtype.ts'
 import { AppError, invariant } from '../../../../shared/errors/app-error.ts'
 import type {
@@ -18,6 +18,7 @@ import type { KernelArena } from '../../kernels/wasm/kernel-arena.ts'
 import type { ExportProfile, ModuleFormat } from '../../quant/formats.ts'
 import { needsTensorAmax } from '../../quant/layout.ts'
 import { fromFsError } from './fs-error.ts'
+import { readFully } from './read-fully.ts'
 
 /** Bytes of a pass-through tensor in flight. Large enough for sequential disk speed, small against the memory budget. */
 const COPY_CHUNK_BYTES = 8 * 1024 * 1024
@@ -314,32 +315,8 @@ function readSource(
     target.set(new Uint8Array(source.buffer, source.offsetBytes + offsetBytes, target.length))
     return
   }
-  let done = 0
-  while (done < target.length) {
-    const count = readOnce(
-      source.descriptor,
-      target.subarray(done),
-      source.offsetBytes + offsetBytes + done,
-      name,
-    )
-    if (count === 0) {
-      throw new AppError('SOURCE_CHANGED', {
-        subject: name,
-        problem: 'its file became shorter while it was being read',
-        remedy: 'do not change the checkpoint during a run, then start again',
-      })
-    }
-    done += count
-  }
+  readFully(source.descriptor, target, source.offsetBytes + offsetBytes, name)
   running.bytesRead += target.length
-}
-
-function readOnce(descriptor: number, target: Uint8Array, positionBytes: number, name: string): number {
-  try {
-    return readSync(descriptor, target, 0, target.length, positionBytes)
-  } catch (error: unknown) {
-    throw fromFsError(error, name, 'read')
-  }
 }
 
 function writeOutput(running: Running, place: OutputPlace, offsetBytes: number, bytes: Uint8Array): void {

@@ -2,13 +2,12 @@
  * Weight reader of the device worker during a run: reads a unit into memory lent by the host and, once the forward pass is done with it,
  * hands the memory on for export. So every byte of a layer is read from disk once. Units without a layer stay private.
  */
-import { readSync } from 'node:fs'
 import type { MessagePort } from 'node:worker_threads'
 import { AppError } from '../../../../shared/errors/app-error.ts'
 import type { FilledRange, UnitReply, UnitRequest } from '../../../workers/unit-protocol.ts'
 import type { WeightReader, WeightUnit } from '../../calibration/weight-reader.ts'
 import type { TensorSlice } from '../../checkpoint/checkpoint.ts'
-import { fromFsError } from './fs-error.ts'
+import { readFully } from './read-fully.ts'
 
 /** Slices start on cache lines. */
 const ALIGNMENT_BYTES = 64
@@ -73,24 +72,7 @@ export class SharedWeightReader implements WeightReader {
 
   private fill(view: Uint8Array, slice: TensorSlice | undefined): void {
     if (slice === undefined) return
-    let done = 0
-    while (done < view.length) {
-      let count: number
-      try {
-        const descriptor = this.descriptors[slice.shardIndex] ?? -1
-        count = readSync(descriptor, view, done, view.length - done, slice.offsetBytes + done)
-      } catch (error: unknown) {
-        throw fromFsError(error, slice.name, 'read')
-      }
-      if (count === 0) {
-        throw new AppError('SOURCE_CHANGED', {
-          subject: slice.name,
-          problem: 'its file became shorter while it was being read',
-          remedy: 'do not change the checkpoint during a run, then start again',
-        })
-      }
-      done += count
-    }
+    readFully(this.descriptors[slice.shardIndex] ?? -1, view, slice.offsetBytes, slice.name)
     this.bytesRead += view.length
   }
 
