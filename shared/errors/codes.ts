@@ -41,6 +41,7 @@ export const ERROR_KINDS = {
   TOKENIZER_MISSING: 'data',
   TOKENIZER_INVALID: 'data',
   WEIGHT_NOT_FINITE: 'data',
+  ACTIVATION_NOT_FINITE: 'data',
   SOURCE_CHANGED: 'data',
   // unsupported: correct input that we do not handle
   ARCHITECTURE_UNSUPPORTED: 'unsupported',

@@ -1,0 +1,102 @@
+/** Calibration: the forward pass with an observer on every linear, as statistics under ModelOpt's quantizer names. One instance per run. */
+import { mergeStats, EMPTY_STATS, type CalibrationStats } from './stats.ts'
+import { ForwardPass, type ForwardOptions, type LayerControl } from './forward-pass.ts'
+import { DOWN_SITE, GATE_UP_SITE } from './forward/experts.ts'
+import { KEY_SITE, VALUE_SITE } from './forward/full-attention.ts'
+import type { MicroBatch } from './hidden-states.ts'
+
+export type CalibratorOptions = Omit<ForwardOptions, 'shouldObserve'>
+
+export class Calibrator {
+  private readonly forward: ForwardPass
+  private readonly options: CalibratorOptions
+
+  private constructor(options: CalibratorOptions) {
+    this.options = options
+    this.forward = new ForwardPass({ ...options, shouldObserve: true })
+  }
+
+  /** Checks the token batches and allocates their states; reads nothing. Throws CALIBRATION_DATA_INVALID, CALIBRATION_DATA_EMPTY. */
+  static create(options: CalibratorOptions): Promise<Calibrator> {
+    return Promise.resolve().then(() => new Calibrator(options))
+  }
+
+  get tokenCount(): number {
+    return this.forward.tokenCount
+  }
+
+  /** Current hidden states, f32 [batch · time, H] per micro-batch; output of the last layer that ran. */
+  get batches(): readonly MicroBatch[] {
+    return this.forward.batches
+  }
+
+  /** Starts the pass: hidden states become embedding rows. */
+  embed(): Promise<void> {
+    return this.forward.embed()
+  }
+
+  /**
+   * Runs the next layer; layers must be run in order. Statistics of this layer alone: `<linear>.input_quantizer` [1] of every linear,
+   * `gate_up_proj_input_quantizer` and `down_proj_input_quantizer` [E] of its experts, `k_bmm_quantizer` and `v_bmm_quantizer` [1], tokens
+   * per expert [E]; tokenCount is 0, because it belongs to the whole run (see finish).
+   */
+  async runLayer(layerIndex: number, control: LayerControl = {}): Promise<CalibrationStats> {
+    const { prefix, text } = this.options.model
+    const layer = `${prefix}.layers.${String(layerIndex)}.`
+    const amax = new Map<string, Float32Array>()
+    for (const site of [GATE_UP_SITE, DOWN_SITE]) {
+      amax.set(`${layer}${site}_input_quantizer`, new Float32Array(text.expertCount))
+    }
+    const routing = await this.forward.runLayer(
+      layerIndex,
+      (site, slot, value) => {
+        raise(amax, `${layer}${quantizerOf(site)}`, slot, value)
+      },
+      control,
+    )
+    return { amax, expertTokens: new Map([[`${layer}mlp.experts`, routing.counts()]]), tokenCount: 0 }
+  }
+
+  /** After the last layer: statistics of lm_head's input and the number of tokens; frees the graphs. */
+  async finish(control: LayerControl = {}): Promise<CalibrationStats> {
+    const amax = new Map<string, Float32Array>()
+    const sink = (site: string, slot: number, value: number): void => {
+      raise(amax, quantizerOf(site), slot, value)
+    }
+    await this.forward.runFinalNorm(sink, control)
+    await this.release()
+    return { amax, expertTokens: new Map(), tokenCount: this.tokenCount }
+  }
+
+  /** Embeds, runs every layer and finishes. */
+  async runAll(control: LayerControl = {}): Promise<CalibrationStats> {
+    await this.embed()
+    let stats = EMPTY_STATS
+    for (let layer = 0; layer < this.options.model.text.layerCount; layer += 1) {
+      stats = mergeStats(stats, await this.runLayer(layer, control))
+    }
+    return mergeStats(stats, await this.finish(control))
+  }
+
+  /** Frees the graphs; also after a failure. */
+  release(): Promise<void> {
+    return this.forward.release()
+  }
+}
+
+/** ModelOpt's name of the quantizer at a site of our graphs. */
+function quantizerOf(site: string): string {
+  if (site === GATE_UP_SITE || site === DOWN_SITE) return `${site}_input_quantizer`
+  if (site === KEY_SITE || site === VALUE_SITE) return site
+  return `${site}.input_quantizer`
+}
+
+function raise(amax: Map<string, Float32Array>, key: string, index: number, value: number): void {
+  let values = amax.get(key)
+  if (values === undefined) {
+    values = new Float32Array(1)
+    amax.set(key, values)
+  }
+  const present = values[index] ?? 0
+  values[index] = Number.isNaN(value) || Number.isNaN(present) ? Number.NaN : Math.max(present, value)
+}

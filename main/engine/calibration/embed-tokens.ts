@@ -1,0 +1,77 @@
+/** Reads the embedding rows that occur in the data, in ascending order, and copies them to every place where they occur. */
+import type { TensorSlice } from '../checkpoint/checkpoint.ts'
+import type { MicroBatch } from './hidden-states.ts'
+import { WeightDecoder } from './weight-decoder.ts'
+import type { WeightReader } from './weight-reader.ts'
+import { rowSlice } from './weight-units.ts'
+
+/** Rows between two wanted ones that are read along: one larger read is cheaper than two small ones. */
+const MAX_GAP_ROWS = 4
+const MAX_UNIT_BYTES = 32 * 1024 * 1024
+
+/** Sets `hidden` of every micro-batch to the rows of `embedding` [V, H] that its ids name; no scaling. */
+export async function embedTokens(
+  embedding: TensorSlice,
+  reader: WeightReader,
+  batches: readonly MicroBatch[],
+): Promise<void> {
+  const [, width = 1] = embedding.shape
+  const places = placesById(batches)
+  const runs = rowRuns([...places.keys()].sort((a, b) => a - b))
+  const decoder = new WeightDecoder()
+  let next = 0
+  while (next < runs.length) {
+    const slices: TensorSlice[] = []
+    const firsts: number[] = []
+    for (let unitBytes = 0; next < runs.length && unitBytes < MAX_UNIT_BYTES; next += 1) {
+      const { first, count } = runs[next] ?? { first: 0, count: 0 }
+      const slice = rowSlice(embedding, first, count)
+      slices.push(slice)
+      firsts.push(first)
+      unitBytes += slice.sizeBytes
+    }
+    const unit = { layerIndex: undefined, label: 'embedding', slices }
+    const bytes = await reader.read(unit)
+    for (const [index, slice] of slices.entries()) {
+      const values = decoder.decode(slice, bytes[index] ?? new Uint8Array(0))
+      const first = firsts[index] ?? 0
+      for (let row = 0; row < values.length / width; row += 1) {
+        const vector = values.subarray(row * width, (row + 1) * width)
+        for (const { batch, position } of places.get(first + row) ?? [])
+          batch.hidden.set(vector, position * width)
+      }
+    }
+    reader.release(unit)
+    decoder.reset()
+  }
+}
+
+interface Place {
+  readonly batch: MicroBatch
+  readonly position: number
+}
+
+function placesById(batches: readonly MicroBatch[]): Map<number, Place[]> {
+  const places = new Map<number, Place[]>()
+  for (const batch of batches) {
+    batch.ids.forEach((id, position) => {
+      const present = places.get(id)
+      if (present === undefined) places.set(id, [{ batch, position }])
+      else present.push({ batch, position })
+    })
+  }
+  return places
+}
+
+function rowRuns(
+  ascending: readonly number[],
+): readonly { readonly first: number; readonly count: number }[] {
+  const runs: { first: number; count: number }[] = []
+  for (const row of ascending) {
+    const last = runs.at(-1)
+    if (last !== undefined && row - (last.first + last.count) <= MAX_GAP_ROWS)
+      last.count = row - last.first + 1
+    else runs.push({ first: row, count: 1 })
+  }
+  return runs
+}

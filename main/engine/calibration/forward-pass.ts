@@ -1,0 +1,310 @@
+/**
+ * The model's forward pass over all calibration tokens, one layer at a time and of each layer one unit of weights at a time. Routing,
+ * gathering and adding up are done here, the arithmetic of a unit in a graph. Holds two f32 [tokens, H] arrays and one unit of weights.
+ */
+import { AppError, invariant } from '../../../shared/errors/app-error.ts'
+import type { MoeModel } from '../models/moe-model.ts'
+import type { GraphInterceptor } from '../onnx/graph-builder.ts'
+import { f32Tensor, type GraphRuntime, type GraphTensor } from '../onnx/graph-runtime.ts'
+import { firstNotFinite } from '../tensor/row-math.ts'
+import { embedTokens } from './embed-tokens.ts'
+import { DOWN_SITE, expertsGraph, GATE_UP_SITE } from './forward/experts.ts'
+import { fullAttentionGraph } from './forward/full-attention.ts'
+import { finalNormGraph } from './forward/head.ts'
+import { linearAttentionGraph } from './forward/linear-attention.ts'
+import { moeFrontGraph } from './forward/moe-front.ts'
+import { rotaryFeeds } from './forward/rotary-table.ts'
+import { queryBlocks } from './forward/query-blocks.ts'
+import { GraphCache, f32Output, type AmaxSink } from './graph-cache.ts'
+import {
+  gatherRouted,
+  makeMicroBatches,
+  scatterRouted,
+  type MicroBatch,
+  type RoutedRows,
+  type TokenBatch,
+} from './hidden-states.ts'
+import { RoutingTable } from './routing-table.ts'
+import { WeightDecoder } from './weight-decoder.ts'
+import type { WeightReader } from './weight-reader.ts'
+import { globalSlices, layerUnits, type ExpertUnit, type NamedUnit } from './weight-units.ts'
+
+export interface ForwardOptions {
+  readonly model: MoeModel
+  readonly runtime: GraphRuntime
+  readonly reader: WeightReader
+  readonly batches: readonly TokenBatch[]
+  /** Extra interceptors of every graph; called once per graph. Default: none. */
+  readonly makeInterceptors?: (() => readonly GraphInterceptor[]) | undefined
+  /** Whether amaxes are collected. Default: true. */
+  readonly shouldObserve?: boolean
+  /** Source bytes of a group of experts. Default: 96 MiB. */
+  readonly maxUnitBytes?: number
+}
+
+export interface LayerControl {
+  /** In token passes: every token counts once for the mixer, once for router and shared expert, once for its experts. */
+  readonly onProgress?: ((done: number, total: number) => void) | undefined
+  /** Asked between runs; true ends the layer with CANCELLED. */
+  readonly isCancelled?: (() => boolean) | undefined
+}
+
+const DEFAULT_UNIT_BYTES = 96 * 1024 * 1024
+/** Tokens of one expert in one run. */
+const EXPERT_RUN_ROWS = 4096
+/** Experts side by side in one run; a CPU gains nothing from more than one. */
+const EXPERTS_PER_RUN = { cpu: 1, webgpu: 8, cuda: 8 } as const
+
+export class ForwardPass {
+  readonly batches: readonly MicroBatch[]
+  readonly tokenCount: number
+  private readonly options: ForwardOptions
+  private readonly graphs: GraphCache
+  private readonly decoder = new WeightDecoder()
+  /** Gathered rows of one run of experts. */
+  private readonly gathered = new WeightDecoder()
+  private passes = { done: 0, total: 0 }
+
+  constructor(options: ForwardOptions) {
+    this.options = options
+    const { model, runtime, shouldObserve = true, makeInterceptors = () => [] } = options
+    this.batches = makeMicroBatches(options.batches, model.text)
+    this.tokenCount = this.batches.reduce((sum, { batch, time }) => sum + batch * time, 0)
+    this.graphs = new GraphCache({ config: model.text, runtime, shouldObserve, makeInterceptors })
+  }
+
+  /** Fills the hidden states with embedding rows; reads only those that occur. */
+  async embed(): Promise<void> {
+    const { model, reader } = this.options
+    await embedTokens(globalSlices(model).embedding, reader, this.batches)
+  }
+
+  /**
+   * Runs one decoder layer on the hidden states. Returns the routing of this layer. Throws WEIGHT_NOT_FINITE, ACTIVATION_NOT_FINITE,
+   * CANCELLED and what reader and runtime throw; the hidden states are then undefined.
+   */
+  async runLayer(layerIndex: number, sink: AmaxSink, control: LayerControl = {}): Promise<RoutingTable> {
+    const { model, maxUnitBytes = DEFAULT_UNIT_BYTES } = this.options
+    const { expertCount, topK } = model.text
+    const units = layerUnits(model, layerIndex, maxUnitBytes)
+    this.passes = { done: 0, total: 3 * this.tokenCount }
+    await this.runMixer(layerIndex, units.mixer, sink, control)
+    const routing = new RoutingTable(this.tokenCount, expertCount, topK)
+    await this.runMoeFront(layerIndex, units.moeFront, routing, sink, control)
+    for (const unit of units.experts) await this.runExperts(unit, routing, sink, control)
+    this.checkStates(layerIndex, 'its output')
+    return routing
+  }
+
+  /** Final norm of the hidden states into `normed` of every micro-batch. */
+  async runFinalNorm(sink: AmaxSink, control: LayerControl = {}): Promise<void> {
+    const { model } = this.options
+    const { norm } = globalSlices(model)
+    const unit: NamedUnit = {
+      names: ['norm.weight'],
+      unit: { layerIndex: undefined, label: 'final norm', slices: [norm] },
+    }
+    const weights = await this.loadNamed(unit)
+    for (const batch of this.batches) {
+      this.checkCancelled(control)
+      const feeds = {
+        x: f32Tensor([batch.batch * batch.time, model.text.hiddenSize], batch.hidden),
+        ...weights,
+      }
+      const results = await this.graphs.run('final_norm', finalNormGraph, feeds, sink)
+      batch.normed.set(f32Output(results, 'normed'))
+    }
+    this.decoder.reset()
+  }
+
+  /** Frees the graphs. Idempotent. */
+  release(): Promise<void> {
+    return this.graphs.release()
+  }
+
+  private async runMixer(
+    layerIndex: number,
+    unit: NamedUnit,
+    sink: AmaxSink,
+    control: LayerControl,
+  ): Promise<void> {
+    const { text } = this.options.model
+    const weights = await this.loadNamed(unit)
+    const isLinear = text.layerKinds[layerIndex] === 'linear_attention'
+    for (const batch of this.batches) {
+      this.checkCancelled(control)
+      const x = f32Tensor([batch.batch, batch.time, text.hiddenSize], batch.hidden)
+      const results = isLinear
+        ? await this.graphs.run('linear_attention', linearAttentionGraph, { x, ...weights }, sink)
+        : await this.runFullAttention(batch, { x, ...weights }, sink)
+      batch.hidden.set(f32Output(results, 'y'))
+      this.advance(batch.batch * batch.time, control)
+    }
+    this.checkStates(layerIndex, 'its attention')
+    this.decoder.reset()
+  }
+
+  private runFullAttention(
+    { batch, time }: MicroBatch,
+    feeds: Readonly<Record<string, GraphTensor>>,
+    sink: AmaxSink,
+  ): Promise<ReadonlyMap<string, GraphTensor>> {
+    const { text } = this.options.model
+    const blocks = queryBlocks(batch * text.headCount, time)
+    const key = blocks.length > 1 ? `full_attention of ${String(batch)} x ${String(time)}` : 'full_attention'
+    const rotary = rotaryFeeds(time, text.rotaryDim, text.ropeTheta)
+    return this.graphs.run(
+      key,
+      (config, interceptors) => fullAttentionGraph(config, interceptors, blocks),
+      { ...feeds, ...rotary },
+      sink,
+    )
+  }
+
+  private async runMoeFront(
+    layerIndex: number,
+    unit: NamedUnit,
+    routing: RoutingTable,
+    sink: AmaxSink,
+    control: LayerControl,
+  ): Promise<void> {
+    const { hiddenSize } = this.options.model.text
+    const weights = await this.loadNamed(unit)
+    for (const batch of this.batches) {
+      this.checkCancelled(control)
+      const rows = batch.batch * batch.time
+      const feeds = { x: f32Tensor([rows, hiddenSize], batch.hidden), ...weights }
+      const results = await this.graphs.run('moe_front', moeFrontGraph, feeds, sink)
+      const probability = f32Output(results, 'probability')
+      if (firstNotFinite(probability) >= 0) throw notFinite(layerIndex, 'its router')
+      routing.add(batch.firstRow, probability)
+      batch.hidden.set(f32Output(results, 'y'))
+      batch.normed.set(f32Output(results, 'normed'))
+      this.advance(rows, control)
+    }
+    this.decoder.reset()
+  }
+
+  private async runExperts(
+    { unit, firstExpert, expertCount }: ExpertUnit,
+    routing: RoutingTable,
+    sink: AmaxSink,
+    control: LayerControl,
+  ): Promise<void> {
+    const { runtime } = this.options
+    const bytes = await this.options.reader.read(unit)
+    const pending: ExpertWork[] = []
+    for (let index = 0; index < expertCount; index += 1) {
+      const expert = firstExpert + index
+      const routed = routing.rowsOf(expert)
+      if (routed.to === routed.from) continue
+      const [gate, up, down] = unit.slices.slice(3 * index, 3 * index + 3)
+      invariant(
+        gate !== undefined && up !== undefined && down !== undefined,
+        `expert ${String(expert)} is incomplete`,
+      )
+      const gateUp = this.decoder.decodeTogether([gate, up], bytes.slice(3 * index, 3 * index + 2))
+      const downValues = this.decoder.decode(down, bytes[3 * index + 2] ?? new Uint8Array(0))
+      for (let from = routed.from; from < routed.to; from += EXPERT_RUN_ROWS) {
+        const to = Math.min(routed.to, from + EXPERT_RUN_ROWS)
+        pending.push({ expert, gateUp, down: downValues, routed: { ...routed, from, to } })
+      }
+    }
+    this.options.reader.release(unit)
+    const perRun = EXPERTS_PER_RUN[runtime.device]
+    for (let first = 0; first < pending.length; first += perRun) {
+      this.checkCancelled(control)
+      await this.runExpertGroup(pending.slice(first, first + perRun), sink, control)
+    }
+    this.decoder.reset()
+  }
+
+  private async runExpertGroup(
+    group: readonly ExpertWork[],
+    sink: AmaxSink,
+    control: LayerControl,
+  ): Promise<void> {
+    const { hiddenSize, expertWidth, topK } = this.options.model.text
+    const feeds: Record<string, GraphTensor> = {}
+    for (const [slot, { gateUp, down, routed }] of group.entries()) {
+      const rows = routed.to - routed.from
+      const x = this.gathered.take(rows * hiddenSize)
+      gatherRouted(this.batches, hiddenSize, routed, x)
+      feeds[`x.${String(slot)}`] = f32Tensor([rows, hiddenSize], x)
+      feeds[`gate_up.${String(slot)}`] = f32Tensor([2 * expertWidth, hiddenSize], gateUp)
+      feeds[`down.${String(slot)}`] = f32Tensor([hiddenSize, expertWidth], down)
+    }
+    const results = await this.graphs.run(
+      `experts x ${String(group.length)}`,
+      (config, interceptors) => expertsGraph(config, interceptors, group.length),
+      feeds,
+      (site, slot, amax) => {
+        const isPerExpert = site === GATE_UP_SITE || site === DOWN_SITE
+        sink(site, isPerExpert ? (group[slot]?.expert ?? 0) : slot, amax)
+      },
+    )
+    for (const [slot, { routed }] of group.entries()) {
+      scatterRouted(this.batches, hiddenSize, routed, f32Output(results, `y.${String(slot)}`))
+      this.advance((routed.to - routed.from) / topK, control)
+    }
+    this.gathered.reset()
+  }
+
+  /** Decodes a unit into feeds, with norm scales as 1 + w and A_log as −exp(A_log), and gives its bytes back. */
+  private async loadNamed({ unit, names }: NamedUnit): Promise<Record<string, GraphTensor>> {
+    const { reader } = this.options
+    const bytes = await reader.read(unit)
+    const feeds: Record<string, GraphTensor> = {}
+    for (const [index, slice] of unit.slices.entries()) {
+      const name = names[index] ?? slice.name
+      const values = this.decoder.decode(slice, bytes[index] ?? new Uint8Array(0))
+      prepare(name, values)
+      feeds[name] = f32Tensor(slice.shape, values)
+    }
+    reader.release(unit)
+    return feeds
+  }
+
+  private advance(tokens: number, control: LayerControl): void {
+    this.passes.done += tokens
+    control.onProgress?.(Math.round(this.passes.done), this.passes.total)
+  }
+
+  private checkCancelled({ isCancelled }: LayerControl): void {
+    if (isCancelled?.() === true) {
+      throw new AppError('CANCELLED', {
+        subject: 'calibration',
+        problem: 'it was cancelled',
+        remedy: 'start the run again',
+      })
+    }
+  }
+
+  private checkStates(layerIndex: number, where: string): void {
+    if (this.batches.some(({ hidden }) => firstNotFinite(hidden) >= 0)) throw notFinite(layerIndex, where)
+  }
+}
+
+interface ExpertWork {
+  readonly expert: number
+  readonly gateUp: Float32Array<ArrayBuffer>
+  readonly down: Float32Array<ArrayBuffer>
+  readonly routed: RoutedRows
+}
+
+/** Zero-centred norms multiply by 1 + w; the norm inside linear attention is used as it is. */
+const ZERO_CENTRED = /(^|\.)(input_layernorm|post_attention_layernorm|norm|q_norm|k_norm)\.weight$/
+
+function prepare(name: string, values: Float32Array): void {
+  if (name === 'linear_attn.norm.weight') return
+  if (name === 'linear_attn.A_log') values.forEach((value, index) => (values[index] = -Math.exp(value)))
+  else if (ZERO_CENTRED.test(name)) values.forEach((value, index) => (values[index] = 1 + value))
+}
+
+function notFinite(layerIndex: number, where: string): AppError {
+  return new AppError('ACTIVATION_NOT_FINITE', {
+    subject: `layer ${String(layerIndex)}`,
+    problem: `${where} is NaN or infinite although the weights are finite`,
+    remedy: 'check that weights and config.json belong together',
+  })
+}
