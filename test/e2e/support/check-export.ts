@@ -1,0 +1,93 @@
+/** Reads an export with a parser of its own: a fault that the product's reader and writer share would show here. */
+import { open, readdir, readFile, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { expect } from 'vitest'
+import { ROOT } from './environment.ts'
+
+const SAMPLE = join(ROOT, 'assets/sample/tiny-qwen3.5-moe')
+
+/** From the sample's config.json. */
+const SAMPLE_SHAPE = { layers: 4, experts: 32, hidden: 256, inner: 128 }
+
+interface StoredTensor {
+  readonly dtype: string
+  readonly shape: readonly number[]
+  readonly data_offsets: readonly [number, number]
+}
+
+/** Tensors of one shard. Offsets must be contiguous and end where the file ends. */
+async function readShard(path: string): Promise<ReadonlyMap<string, StoredTensor>> {
+  const file = await open(path)
+  try {
+    const prefix = Buffer.alloc(8)
+    await file.read(prefix, 0, 8, 0)
+    const headerBytes = Number(prefix.readBigUInt64LE())
+    const header = Buffer.alloc(headerBytes)
+    await file.read(header, 0, headerBytes, 8)
+    const { __metadata__: _, ...tensors } = JSON.parse(header.toString()) as Record<string, StoredTensor>
+    const ends = Object.values(tensors).map(({ data_offsets: [, end] }) => end)
+    expect((await stat(path)).size).toBe(8 + headerBytes + Math.max(...ends))
+    return new Map(Object.entries(tensors))
+  } finally {
+    await file.close()
+  }
+}
+
+/** Asserts that `folder` is a complete NVFP4-experts export of the sample, published and with nothing unfinished beside it. */
+export async function checkSampleExport(folder: string): Promise<void> {
+  const names = await readdir(folder)
+  const index = await readJson(join(folder, 'model.safetensors.index.json'))
+  const weightMap = index['weight_map'] as Record<string, string>
+  const tensors = new Map<string, StoredTensor>()
+  for (const shard of new Set(Object.values(weightMap))) {
+    for (const [name, tensor] of await readShard(join(folder, shard))) {
+      expect(weightMap[name]).toBe(shard)
+      tensors.set(name, tensor)
+    }
+  }
+  expect(tensors.size).toBe(Object.keys(weightMap).length)
+  expect(names.filter((name) => name.endsWith('.safetensors')).sort()).toEqual(
+    [...new Set(Object.values(weightMap))].sort(),
+  )
+  checkExperts(tensors)
+  await checkSideFiles(folder, names)
+}
+
+function checkExperts(tensors: ReadonlyMap<string, StoredTensor>): void {
+  const { layers, experts, hidden, inner } = SAMPLE_SHAPE
+  for (let layer = 0; layer < layers; layer += 1) {
+    for (let expert = 0; expert < experts; expert += 1) {
+      const prefix = `model.language_model.layers.${layer}.mlp.experts.${expert}`
+      for (const name of ['gate_proj', 'up_proj', 'down_proj']) {
+        const [rows, columns] =
+          name === 'down_proj' ? [hidden, inner] : [inner, hidden]
+        expect(tensors.get(`${prefix}.${name}.weight`)).toMatchObject({ dtype: 'U8', shape: [rows, columns / 2] })
+        expect(tensors.get(`${prefix}.${name}.weight_scale`)).toMatchObject({
+          dtype: 'F8_E4M3',
+          shape: [rows, columns / 16],
+        })
+        expect(tensors.get(`${prefix}.${name}.weight_scale_2`)).toMatchObject({ dtype: 'F32', shape: [] })
+        expect(tensors.get(`${prefix}.${name}.input_scale`)).toMatchObject({ dtype: 'F32', shape: [] })
+      }
+    }
+  }
+}
+
+async function checkSideFiles(folder: string, names: readonly string[]): Promise<void> {
+  const config = await readJson(join(folder, 'config.json'))
+  expect(config['quantization_config']).toMatchObject({ quant_method: 'modelopt', quant_algo: 'NVFP4' })
+  const hfQuant = await readJson(join(folder, 'hf_quant_config.json'))
+  expect(hfQuant['quantization']).toMatchObject({ quant_algo: 'NVFP4', kv_cache_quant_algo: 'FP8' })
+  for (const name of ['tokenizer.json', 'tokenizer_config.json']) {
+    expect(await readFile(join(folder, name))).toEqual(await readFile(join(SAMPLE, name)))
+  }
+  expect(names).toContain('quantmill')
+  const receipt = await readFile(join(folder, 'quantmill', 'receipt.json'), 'utf8')
+  expect(() => JSON.parse(receipt) as unknown).not.toThrow()
+  const beside = await readdir(join(folder, '..'))
+  expect(beside.filter((name) => name.endsWith('.partial'))).toEqual([])
+}
+
+async function readJson(path: string): Promise<Record<string, unknown>> {
+  return JSON.parse(await readFile(path, 'utf8')) as Record<string, unknown>
+}
