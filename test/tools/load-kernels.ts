@@ -31,8 +31,11 @@ export function encodeInArena(
   if (fused !== undefined) put(arena.input(), matrixBytes, fused.matrix.bits)
   const weightOffsetBytes = 64
   const weightScaleOffsetBytes = 64 * Math.ceil((weightOffsetBytes + weightBytes + 1) / 64)
-  arena.reserve(0, weightScaleOffsetBytes + scaleBytes + 1)
-  const output = arena.output().fill(GUARD)
+  arena.reserve(0, weightScaleOffsetBytes + scaleBytes + 64)
+  const output = arena
+    .output()
+    .subarray(0, weightScaleOffsetBytes + scaleBytes + 64)
+    .fill(GUARD)
   const request = { inputOffsetBytes: 0, rows: matrix.rows, cols: matrix.cols, tensorAmax }
   const { weightScale2 } = arena.encode(
     format,
