@@ -56,7 +56,7 @@ function importNumerics(value: YamlValue, imports: ImportNames): QuantizerAttrib
 
 /** 8, [4, 3] or e4m3. */
 function parseNumBits(value: YamlValue): NumBits {
-  const bits = value.isList() ? value.items().map((item) => wholeNumber(item, 1, 16)) : value.scalar()
+  const bits = value.isList() ? value.items().map((item) => wholeNumber(item, 0, 16)) : value.scalar()
   if (Array.isArray(bits)) {
     const [exponent, mantissa] = bits
     if (bits.length === 2 && exponent !== undefined && mantissa !== undefined)

@@ -45,6 +45,14 @@ export class QuantizerResolver {
     return this.apply(name, (compiled) => this.matches(compiled, kind, (pattern) => pattern.matches(name)))
   }
 
+  /** As `resolve`, but a quantizer that is switched on without a cfg counts as off: outputs that a broad pattern happened to touch. */
+  resolveIncidental(name: string, kind: ParentKind): QuantizerState {
+    const test = (compiled: CompiledEntry): boolean =>
+      this.matches(compiled, kind, (pattern) => pattern.matches(name))
+    const matching = this.compiled.filter(test)
+    return matching.some(({ entry }) => entry.cfg !== undefined) ? this.apply(name, test) : undefined
+  }
+
   /** Common state of the numbered weight quantizers `<list>.0` … of the experts. Throws RECIPE_GROUP_MIXED when experts differ. */
   resolveExperts(list: string, expertCount: number): QuantizerState {
     const plainName = list.replace(/s$/, '')

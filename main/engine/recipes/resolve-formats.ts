@@ -89,7 +89,7 @@ function formatOf(
   if (kind === 'experts') return expertsFormat(recipe, resolver, name, expertCount)
   const weight = resolver.resolve(`${name}.weight_quantizer`, kind)
   const input = resolver.resolve(`${name}.input_quantizer`, kind)
-  if (resolver.resolve(`${name}.output_quantizer`, kind) !== undefined) {
+  if (resolver.resolveIncidental(`${name}.output_quantizer`, kind) !== undefined) {
     throw unsupported(name, 'quantized outputs are not written', 'disable its output_quantizer')
   }
   const format = moduleFormat(name, weight, input, recipe)
@@ -122,7 +122,7 @@ function resolveKv(resolver: QuantizerResolver, attentionModules: readonly strin
       resolver.resolve(`${module}.${name}_bmm_quantizer`, 'attention'),
     )
     // Queries and probabilities are never stored; naming them is harmless.
-    for (const name of ['q', 'p']) resolver.resolve(`${module}.${name}_bmm_quantizer`, 'attention')
+    for (const name of ['q', 'p']) resolver.resolveIncidental(`${module}.${name}_bmm_quantizer`, 'attention')
     const kv = kvFormat(module, key, value)
     first ??= { module, kv }
     if (kv !== first.kv)
