@@ -24,7 +24,7 @@ function formatNamed(format: WeightFormat, blockSize?: number): ModuleFormat {
 }
 
 function matrixOf(rows: readonly (readonly number[])[]): Bf16Matrix {
-  const cols = rows[0]!.length
+  const cols = rows[0].length
   return { bits: bf16FromF32Array(Float32Array.from(rows.flat())), rows: rows.length, cols }
 }
 
@@ -102,10 +102,10 @@ function generated(): Bf16Matrix {
   const rows = Array.from({ length: 128 }, (_, r) =>
     Array.from({ length: 256 }, (__, c) => (((131 * r + 37 * c) % 509) - 254) / 512),
   )
-  rows[1]!.fill(0, 32, 64)
-  for (let c = 0; c < 16; c++) rows[2]![c]! *= 2 ** -20
-  rows[3]!.fill(0)
-  rows[4]![5] = -0
+  rows[1].fill(0, 32, 64)
+  for (let c = 0; c < 16; c++) rows[2][c] *= 2 ** -20
+  rows[3].fill(0)
+  rows[4][5] = -0
   return matrixOf(rows)
 }
 

@@ -56,7 +56,7 @@ export function readF32(name: string): Float32Array {
 }
 
 export function readInput(name: string): Bf16Matrix {
-  const { fileName, shape } = inputIndex[name]!
+  const { fileName, shape } = inputIndex[name]
   return { bits: new Uint16Array(readBytes(`inputs/${fileName}`).buffer), rows: shape[0], cols: shape[1] }
 }
 

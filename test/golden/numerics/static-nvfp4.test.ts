@@ -52,7 +52,7 @@ test.each(cases)('$search of $input reaches the squared error', (item) => {
   const encoded = encodeMatrix(format, matrix, 'cuda', item.globalAmax)
   const decoded = decodeMatrix(format, { ...encoded, rows: matrix.rows, cols: matrix.cols })
   const original = bf16ToF32Array(matrix.bits)
-  const error = original.reduce((sum, value, i) => sum + (value - decoded[i]!) ** 2, 0)
+  const error = original.reduce((sum, value, i) => sum + (value - decoded[i]) ** 2, 0)
   expect(Math.abs(error - item.squaredError)).toBeLessThanOrEqual(1e-4 * item.squaredError)
 })
 

@@ -73,7 +73,7 @@ describe.each(LAWS)('$format block $blockSize', (law) => {
         const limit = scanBf16(matrix.bits).amax * law.errorShare
         const values = decoded(format, matrix)
         const worst = bf16ToF32Array(matrix.bits).reduce(
-          (largest, value, i) => Math.max(largest, Math.abs(value - values[i]!)),
+          (largest, value, i) => Math.max(largest, Math.abs(value - values[i])),
           0,
         )
         expect(worst).toBeLessThanOrEqual(limit)
@@ -86,7 +86,7 @@ describe.each(LAWS)('$format block $blockSize', (law) => {
     fc.assert(
       fc.property(ordinaryMatrix(law.colStep, law.rowStep), (matrix) => {
         const values = decoded(format, matrix)
-        const wrong = values.filter((value, i) => (matrix.bits[i]! & 0x7fff) === 0 && value !== 0)
+        const wrong = values.filter((value, i) => (matrix.bits[i] & 0x7fff) === 0 && value !== 0)
         expect(wrong).toHaveLength(0)
       }),
       RUNS,
