@@ -31,7 +31,7 @@ describe('npm start without display and without Electron', () => {
     ])
     expect(replies.map(({ status }) => status)).toEqual([401, 401, 401, 401])
     expect(replies.map(({ headers }) => headers.get('set-cookie'))).toEqual([null, null, null, null])
-    expect(await replies[3]!.text()).not.toContain('g_')
+    expect(await replies[3].text()).not.toContain('g_')
   })
 
   test('the token of the printed address opens the page, once', async () => {
@@ -41,7 +41,7 @@ describe('npm start without display and without Electron', () => {
     expect(cookie).toMatch(/HttpOnly/i)
     expect(cookie).toMatch(/SameSite=Strict/i)
     expect((await fetch(served.url, { redirect: 'manual' })).status).toBe(401)
-    const withCookie = await fetch(new URL('/', served.url), { headers: { Cookie: cookie.split(';')[0]! } })
+    const withCookie = await fetch(new URL('/', served.url), { headers: { Cookie: cookie.split(';')[0] } })
     expect(withCookie.status).toBe(200)
     expect(await withCookie.text()).toContain('<div id="app"')
   })

@@ -24,6 +24,9 @@ describe.skipIf(noWindowReason !== undefined)('the window against its own page',
     })
     await new Promise<void>((resolve) => outside.listen(0, '127.0.0.1', resolve))
     outsideUrl = `http://127.0.0.1:${(outside.address() as AddressInfo).port}`
+    // The control: a request that is allowed does arrive, so that silence below means refusal.
+    await fetch(`${outsideUrl}/control`)
+    expect(received.splice(0)).toEqual(['/control'])
     window = await openWindow()
     await window.page.addInitScript(() => {
       const counted = globalThis as { violations?: string[] }
@@ -176,8 +179,9 @@ describe.skipIf(noWindowReason !== undefined)('the window against its own page',
 
   test('an unknown route and a malformed request are answered with codes', async () => {
     const codes = await window.page.evaluate(async () => {
-      const { request } = (globalThis as unknown as { quantmill: { request: (...all: unknown[]) => unknown } })
-        .quantmill
+      const { request } = (
+        globalThis as unknown as { quantmill: { request: (...all: unknown[]) => unknown } }
+      ).quantmill
       const replies = await Promise.all([
         request('host.exec', { command: 'id' }),
         request('checkpoint.open', { grantId: '/etc' }),

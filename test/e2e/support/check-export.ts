@@ -24,10 +24,16 @@ async function readShard(path: string): Promise<ReadonlyMap<string, StoredTensor
     const headerBytes = Number(prefix.readBigUInt64LE())
     const header = Buffer.alloc(headerBytes)
     await file.read(header, 0, headerBytes, 8)
-    const { __metadata__: _, ...tensors } = JSON.parse(header.toString()) as Record<string, StoredTensor>
-    const ends = Object.values(tensors).map(({ data_offsets: [, end] }) => end)
-    expect((await stat(path)).size).toBe(8 + headerBytes + Math.max(...ends))
-    return new Map(Object.entries(tensors))
+    const entries = Object.entries(JSON.parse(header.toString()) as Record<string, StoredTensor>)
+    const tensors = entries.filter(([name]) => name !== '__metadata__')
+    const inOrder = tensors.map(([, { data_offsets }]) => data_offsets).sort(([a], [b]) => a - b)
+    let end = 0
+    for (const [from, to] of inOrder) {
+      expect(from).toBe(end)
+      end = to
+    }
+    expect((await stat(path)).size).toBe(8 + headerBytes + end)
+    return new Map(tensors)
   } finally {
     await file.close()
   }
@@ -59,9 +65,11 @@ function checkExperts(tensors: ReadonlyMap<string, StoredTensor>): void {
     for (let expert = 0; expert < experts; expert += 1) {
       const prefix = `model.language_model.layers.${layer}.mlp.experts.${expert}`
       for (const name of ['gate_proj', 'up_proj', 'down_proj']) {
-        const [rows, columns] =
-          name === 'down_proj' ? [hidden, inner] : [inner, hidden]
-        expect(tensors.get(`${prefix}.${name}.weight`)).toMatchObject({ dtype: 'U8', shape: [rows, columns / 2] })
+        const [rows, columns] = name === 'down_proj' ? [hidden, inner] : [inner, hidden]
+        expect(tensors.get(`${prefix}.${name}.weight`)).toMatchObject({
+          dtype: 'U8',
+          shape: [rows, columns / 2],
+        })
         expect(tensors.get(`${prefix}.${name}.weight_scale`)).toMatchObject({
           dtype: 'F8_E4M3',
           shape: [rows, columns / 16],

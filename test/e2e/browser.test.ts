@@ -1,0 +1,65 @@
+/** The same job in a browser, through `quantmill serve`: no native dialogs, no preload script, the session from the printed address. */
+import { join } from 'node:path'
+import { chromium, type Browser, type Page } from 'playwright-core'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { checkSampleExport } from './support/check-export.ts'
+import { announceSkip, chromiumPath, IS_ROOT, noBrowserReason, screenshot } from './support/environment.ts'
+import { EXPORT_NAME, runSample } from './support/sample-job.ts'
+import { serve, type Served } from './support/server.ts'
+
+announceSkip('browser', noBrowserReason)
+
+describe.skipIf(noBrowserReason !== undefined)('the job in a browser', () => {
+  let served: Served
+  let browser: Browser
+  let page: Page
+  const complaints: string[] = []
+  const foreign: string[] = []
+
+  beforeAll(async () => {
+    served = await serve(['scripts/quantmill.mjs', 'serve'])
+    browser = await chromium.launch({
+      executablePath: chromiumPath ?? '',
+      args: IS_ROOT ? ['--no-sandbox'] : [],
+    })
+    page = await browser.newPage({ viewport: { width: 1280, height: 800 } })
+    page.on('console', (message) => {
+      if (['error', 'warning'].includes(message.type())) complaints.push(message.text())
+    })
+    page.on('pageerror', (error) => complaints.push(error.message))
+    page.on('request', (request) => {
+      if (!request.url().startsWith(new URL(served.url).origin)) foreign.push(request.url())
+    })
+    await page.goto(served.url)
+  })
+
+  afterAll(async () => {
+    await browser.close()
+    await served.stop()
+  })
+
+  test('from the sample to a finished export', async () => {
+    const shown = await runSample(page, 'browser')
+    expect(shown).toContain(EXPORT_NAME)
+    await checkSampleExport(join(served.homeFolder, 'Quantmill', EXPORT_NAME))
+  })
+
+  test('a reload keeps the session and the finished run', async () => {
+    await page.reload()
+    await page.getByTestId('step-result').click()
+    expect(await page.getByTestId('result-path').textContent()).toContain(EXPORT_NAME)
+  })
+
+  test('a folder is chosen from a list, because a browser has no paths', async () => {
+    await page.getByTestId('step-checkpoint').click()
+    await page.getByTestId('open-folder').click()
+    await page.getByRole('dialog').waitFor()
+    await screenshot(page, 'browser-5-folders')
+    await page.keyboard.press('Escape')
+  })
+
+  test('the page has complained about nothing and asked nobody else', () => {
+    expect(complaints).toEqual([])
+    expect(foreign.filter((url) => !url.startsWith('data:'))).toEqual([])
+  })
+})
