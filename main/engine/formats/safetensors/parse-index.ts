@@ -7,7 +7,6 @@ import { JsonScanner, JsonSyntaxError } from '../json-scanner.ts'
 import { MAX_INDEX_ENTRIES, MAX_NAME_CHARACTERS } from './limits.ts'
 
 /** CWE-22: a shard name is one plain segment inside the checkpoint folder. */
-// eslint-disable-next-line no-control-regex
 const PLAIN_NAME = /^(?!\.)[^/\\:\u0000-\u001f]{1,242}\.safetensors$/
 /** CWE-674: nesting below members that are skipped, such as `metadata`. */
 const MAX_DEPTH = 32

@@ -3,7 +3,7 @@
  * levels up) or inside the folder itself; sockets, pipes and devices are never opened.
  */
 import { constants, realpathSync } from 'node:fs'
-import { open, readdir, realpath, stat } from 'node:fs/promises'
+import { open, readdir, realpath, stat, type FileHandle } from 'node:fs/promises'
 import { isAbsolute, join, relative, resolve, sep } from 'node:path'
 import { AppError } from '../../../../shared/errors/app-error.ts'
 import type { CheckpointFolder, FolderEntry } from '../ports.ts'
@@ -61,25 +61,17 @@ export class NodeCheckpointFolder implements CheckpointFolder {
 
   async readRange(name: string, offsetBytes: number, lengthBytes: number): Promise<Uint8Array<ArrayBuffer>> {
     const path = this.pathOf(name)
-    const bytes = new Uint8Array(lengthBytes)
     try {
       // A pipe without a writer would block a blocking open for ever; for regular files the flag means nothing.
       const handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
       try {
-        if (!(await handle.stat()).isFile()) throw notAFile(name)
-        let done = 0
-        while (done < lengthBytes) {
-          const { bytesRead } = await handle.read(bytes, done, lengthBytes - done, offsetBytes + done)
-          if (bytesRead === 0) throw truncated(name, offsetBytes + lengthBytes)
-          done += bytesRead
-        }
+        return await readFully(handle, name, offsetBytes, lengthBytes)
       } finally {
         await handle.close()
       }
     } catch (error: unknown) {
       throw fromFsError(error, path, 'read')
     }
-    return bytes
   }
 
   private async entry(name: string): Promise<FolderEntry | undefined> {
@@ -129,6 +121,26 @@ export class NodeCheckpointFolder implements CheckpointFolder {
 function isInside(path: string, folder: string): boolean {
   const step = relative(folder, path)
   return step !== '..' && !step.startsWith(`..${sep}`) && !isAbsolute(step)
+}
+
+async function readFully(
+  handle: FileHandle,
+  name: string,
+  offsetBytes: number,
+  lengthBytes: number,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const stats = await handle.stat()
+  if (!stats.isFile()) throw notAFile(name)
+  // Before the allocation: a damaged header can ask for more than the file or the memory has.
+  if (offsetBytes + lengthBytes > stats.size) throw truncated(name, offsetBytes + lengthBytes)
+  const bytes = new Uint8Array(lengthBytes)
+  let done = 0
+  while (done < lengthBytes) {
+    const { bytesRead } = await handle.read(bytes, done, lengthBytes - done, offsetBytes + done)
+    if (bytesRead === 0) throw truncated(name, offsetBytes + lengthBytes)
+    done += bytesRead
+  }
+  return bytes
 }
 
 function notAFile(name: string): AppError {

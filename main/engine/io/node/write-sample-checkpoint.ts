@@ -86,26 +86,29 @@ export async function writeSampleCheckpoint(options: SampleOptions): Promise<voi
   }
 }
 
+function checkedLayerCount({ shape, layerCount, numbers }: SampleOptions): number {
+  const count = layerCount ?? numbers?.layerCount ?? SHAPE_NUMBERS[shape].layerCount
+  if (Number.isInteger(count) && count >= 1 && count <= MAX_LAYERS) return count
+  throw new AppError('USAGE', {
+    subject: '--layers',
+    problem: `${String(count)} is not a whole number from 1 to ${String(MAX_LAYERS)}`,
+    remedy: 'give a smaller number of layers',
+  })
+}
+
 function resolveLayout(options: SampleOptions): SampleLayout {
-  const layerCount =
-    options.layerCount ?? options.numbers?.layerCount ?? SHAPE_NUMBERS[options.shape].layerCount
-  if (!Number.isInteger(layerCount) || layerCount < 1 || layerCount > MAX_LAYERS) {
-    throw new AppError('USAGE', {
-      subject: '--layers',
-      problem: `${String(layerCount)} is not a whole number from 1 to ${String(MAX_LAYERS)}`,
-      remedy: 'give a smaller number of layers',
-    })
-  }
+  const layerCount = checkedLayerCount(options)
   const isTiny = options.shape === 'tiny'
-  const prefix = options.prefix ?? 'nested'
+  const { expertLayout = 'fused', prefix = 'nested', stateDtype = 'F32', hasHead = true } = options
+  const { mtpLayout = isTiny ? 'fused' : 'none', hasVision = isTiny } = options
   return {
     numbers: { ...SHAPE_NUMBERS[options.shape], ...options.numbers, layerCount },
-    expertLayout: options.expertLayout ?? 'fused',
+    expertLayout,
     prefix,
-    mtpLayout: options.mtpLayout ?? (isTiny ? 'fused' : 'none'),
-    hasHead: options.hasHead ?? true,
-    hasVision: prefix === 'nested' && (options.hasVision ?? isTiny),
-    stateDtype: options.stateDtype ?? 'F32',
+    mtpLayout,
+    hasHead,
+    hasVision: prefix === 'nested' && hasVision,
+    stateDtype,
   }
 }
 
@@ -168,19 +171,21 @@ async function writeShard(path: string, shard: readonly SampleTensor[], values: 
   try {
     const sink = new DoubleBuffer(handle)
     await sink.write(header)
-    for (const tensor of inFileOrder) {
-      const dtype = tensor.dtype === 'F32' ? 'F32' : 'BF16'
-      for (const part of tensor.parts) {
-        for (const piece of values.pieces(part, dtype)) {
-          // Most pieces only fill the buffer; waiting for those would cost more than copying them.
-          const pending = sink.write(piece)
-          if (pending !== undefined) await pending
-        }
-      }
-    }
+    for (const tensor of inFileOrder) await writeTensor(sink, tensor, values)
     await sink.flush()
   } finally {
     await handle.close()
+  }
+}
+
+async function writeTensor(sink: DoubleBuffer, tensor: SampleTensor, values: SampleValues): Promise<void> {
+  const dtype = tensor.dtype === 'F32' ? 'F32' : 'BF16'
+  for (const part of tensor.parts) {
+    for (const piece of values.pieces(part, dtype)) {
+      // Most pieces only fill the buffer; waiting for those would cost more than copying them.
+      const pending = sink.write(piece)
+      if (pending !== undefined) await pending
+    }
   }
 }
 

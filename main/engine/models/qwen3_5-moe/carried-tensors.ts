@@ -3,14 +3,13 @@ import type { Checkpoint, TensorSlice } from '../../checkpoint/checkpoint.ts'
 import type { ExpertLayout, QuantizableModule } from '../moe-model.ts'
 
 const VISION = /^(?:model\.)?visual\./
-const MTP = /^mtp\./
 
 export function isVision(name: string): boolean {
   return VISION.test(name)
 }
 
 export function isMtp(name: string): boolean {
-  return MTP.test(name)
+  return name.startsWith('mtp.')
 }
 
 /** Order of the vision tower's modules as the model class defines them; names it does not know come last. */

@@ -1,5 +1,6 @@
 /** Shards are filled in state-dict order, so one item out of place changes every file behind it. Expected order: a reference export. */
 import { expect, test } from 'vitest'
+import type { TensorSlice } from '../../../../../../main/engine/checkpoint/checkpoint.ts'
 import type { ExportItem } from '../../../../../../main/engine/models/moe-model.ts'
 import { recogniseModel } from '../../../../../../main/engine/models/recognise-model.ts'
 import order from '../../../../../fixtures/checkpoint/state-dict-order.json' with { type: 'json' }
@@ -22,6 +23,13 @@ function names(item: ExportItem): readonly string[] {
         ),
       )
   }
+}
+
+function sources(item: ExportItem): readonly TensorSlice[] {
+  if (item.kind === 'kv_cache') return []
+  return item.kind === 'experts'
+    ? item.experts.flatMap(({ gate, up, down }) => [gate, up, down])
+    : [item.source]
 }
 
 test('the sample is listed in the order of the reference export', async () => {
@@ -52,11 +60,7 @@ test('every tensor is in exactly one item', async () => {
     const add = ({ name, sizeBytes }: { readonly name: string; readonly sizeBytes: number }): void => {
       bytes.set(name, (bytes.get(name) ?? 0) + sizeBytes)
     }
-    for (const item of model.exportOrder) {
-      if (item.kind === 'experts')
-        for (const { gate, up, down } of item.experts) [gate, up, down].forEach(add)
-      else if (item.kind !== 'kv_cache') add(item.source)
-    }
+    for (const source of model.exportOrder.flatMap(sources)) add(source)
     const expected = new Map([...checkpoint.tensors].map(([name, { sizeBytes }]) => [name, sizeBytes]))
     expect(bytes).toEqual(expected)
     expect([...model.roles.keys()].sort()).toEqual([...checkpoint.tensors.keys()].sort())

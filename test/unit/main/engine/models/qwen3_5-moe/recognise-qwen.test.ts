@@ -32,12 +32,10 @@ function changed(
     else tensors.set(name, { ...present, ...change })
   }
   const merge = (object: JsonObject, added: Readonly<Record<string, JsonValue | undefined>>): JsonObject => {
-    const result = { ...object }
-    for (const [key, value] of Object.entries(added)) {
-      if (value === undefined) delete result[key]
-      else result[key] = value
-    }
-    return result
+    const members = Object.entries({ ...object, ...added })
+    return Object.fromEntries(
+      members.flatMap(([key, value]) => (value === undefined ? [] : [[key, value] as const])),
+    )
   }
   const nested = checkpoint.config['text_config'] as JsonObject | undefined
   const config =
