@@ -9,7 +9,7 @@ export const EXPORT_NAME = `tiny-qwen3.5-moe-${RECIPE}`
 export async function prepareSample(page: Page): Promise<void> {
   await page.getByTestId('open-sample').click()
   await page.getByTestId('checkpoint-view').waitFor()
-  await page.getByTestId('to-recipe').click()
+  await page.getByTestId('next-recipe').click()
   await page.getByTestId('recipe-view').waitFor()
   await page.getByTestId(`recipe-${RECIPE}`).click()
 }
@@ -19,7 +19,7 @@ export async function runSample(page: Page, surface: string): Promise<string> {
   await page.getByTestId('open-sample').click()
   await page.getByTestId('checkpoint-view').waitFor()
   await screenshot(page, `${surface}-1-checkpoint`)
-  await page.getByTestId('to-recipe').click()
+  await page.getByTestId('next-recipe').click()
   await page.getByTestId('recipe-view').waitFor()
   await page.getByTestId(`recipe-${RECIPE}`).click()
   await screenshot(page, `${surface}-2-recipe`)
@@ -32,41 +32,18 @@ export async function runSample(page: Page, surface: string): Promise<string> {
   return (await page.getByTestId('result-path').textContent()) ?? ''
 }
 
-/** A run that takes minutes if nobody stops it, started past the view; resolves its id once it calibrates. */
-export async function startLongRun(page: Page): Promise<string> {
-  return page.evaluate(
-    async ([recipe, outputName]) => {
-      interface Api {
-        request: (route: string, input: unknown) => Promise<{ ok: boolean; value: never; error?: unknown }>
-      }
-      const { request } = (globalThis as unknown as { quantmill: Api }).quantmill
-      const must = async (route: string, input: unknown): Promise<Record<string, unknown>> => {
-        const reply = await request(route, input)
-        if (!reply.ok) throw new Error(JSON.stringify(reply.error))
-        return reply.value
-      }
-      const { grantId } = await must('grant.use_sample', {})
-      const { jobId } = await must('job.start', {
-        grantId,
-        outputName,
-        options: {
-          recipe,
-          dialect: 'modelopt',
-          profile: 'hardened',
-          maxShardSizeBytes: 10_000_000_000,
-          samples: 4_000,
-          sequenceLength: 512,
-          device: 'cpu',
-          workers: 2,
-        },
-      })
-      for (;;) {
-        const { state } = (await must('job.get', { jobId })) as { state: { kind: string; stage?: string } }
-        if (state.kind === 'running' && state.stage === 'calibrate') return jobId as string
-        if (state.kind !== 'queued' && state.kind !== 'running') throw new Error(JSON.stringify(state))
-        await new Promise((resolve) => setTimeout(resolve, 50))
-      }
-    },
-    [RECIPE, EXPORT_NAME] as const,
-  )
+/** Starts a run that takes minutes if nobody stops it; resolves once it calibrates. */
+export async function startLongRun(page: Page): Promise<void> {
+  await prepareSample(page)
+  await page.getByTestId('option-samples').fill('4000')
+  await page.getByTestId('option-sequence').fill('512')
+  await page.getByTestId('start-run').click()
+  await page.getByTestId('run-view').waitFor()
+  await page.waitForFunction(async () => {
+    interface Api {
+      request: (route: string, input: unknown) => Promise<{ value: readonly { state: { stage?: string } }[] }>
+    }
+    const { value } = await (globalThis as unknown as { quantmill: Api }).quantmill.request('job.list', {})
+    return value.some(({ state }) => state.stage === 'calibrate')
+  })
 }
