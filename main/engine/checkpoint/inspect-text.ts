@@ -2,6 +2,7 @@
 import type { CheckpointSummary } from '../../../shared/domain/checkpoint-summary.ts'
 import { formatBytes, formatNumber } from '../../../shared/domain/format-text.ts'
 
+/** Lines without a final newline: what it is, layout, bytes by role (largest first), problems. Sizes in binary units. */
 export function inspectText(summary: CheckpointSummary): string {
   const full = summary.layerKinds.filter((kind) => kind === 'full_attention').length
   const rows: readonly (readonly [string, string])[] = [

@@ -4,6 +4,7 @@ import { elementCount, type Dtype } from '../../../shared/domain/dtype.ts'
 import type { MoeModel } from '../models/moe-model.ts'
 import type { Checkpoint } from './checkpoint.ts'
 
+/** Counts and byte sizes of an opened checkpoint; every tensor counts once, under its role (`other` when the family does not know it). */
 export function summariseCheckpoint(checkpoint: Checkpoint, model: MoeModel): CheckpointSummary {
   const { text } = model
   const path = checkpoint.folder.displayPath
@@ -39,7 +40,7 @@ export function summariseCheckpoint(checkpoint: Checkpoint, model: MoeModel): Ch
   }
 }
 
-/** One page of the tensor list; `filter` is a case-insensitive substring of name or role. */
+/** One page of the tensor list; `filter` is a case-insensitive substring of name or role, '' matches all; beyond the end gives no rows. */
 export function listTensors(
   checkpoint: Checkpoint,
   model: MoeModel,

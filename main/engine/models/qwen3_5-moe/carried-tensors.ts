@@ -4,10 +4,12 @@ import type { ExpertLayout, QuantizableModule } from '../moe-model.ts'
 
 const VISION = /^(?:model\.)?visual\./
 
+/** By name: `model.visual.*`, or `visual.*` of text-tower tools. */
 export function isVision(name: string): boolean {
   return VISION.test(name)
 }
 
+/** By name: the multi-token-prediction block lies at the top level in every released layout. */
 export function isMtp(name: string): boolean {
   return name.startsWith('mtp.')
 }
@@ -90,6 +92,7 @@ export function mtpPrefixes(names: readonly string[]): readonly string[] {
   return [...prefixes].sort()
 }
 
+/** Layout of the block's experts, by names alone, because the block is carried over and not looked into. */
 export function mtpLayout(names: readonly string[]): ExpertLayout | 'none' {
   if (names.length === 0) return 'none'
   return names.some((name) => /\.experts\.\d+\./.test(name)) ? 'per_expert' : 'fused'

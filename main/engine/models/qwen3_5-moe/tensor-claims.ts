@@ -7,6 +7,7 @@ import type { TensorRole } from '../moe-model.ts'
 /** Source dtypes that can be quantized and calibrated. */
 const WEIGHT_DTYPES: readonly string[] = ['BF16', 'F16', 'F32']
 
+/** State of one recognition; `roles` grows with every claim. */
 export class TensorClaims {
   readonly roles = new Map<string, TensorRole>()
   private readonly tensors: ReadonlyMap<string, TensorSlice>
@@ -55,6 +56,7 @@ export class TensorClaims {
     return tensor
   }
 
+  /** Tensors nobody asked for, in checkpoint order. */
   unclaimed(): readonly TensorSlice[] {
     return [...this.tensors.values()].filter(({ name }) => !this.roles.has(name))
   }

@@ -63,11 +63,12 @@ function linearAttention(config: QwenTextConfig): readonly ExpectedTensor[] {
   ]
 }
 
-/** Router, then (after the experts) shared expert, its gate and the norms, in state-dict order. */
+/** The router [E, H], between mixer and experts in state-dict order. */
 export function routerTensor({ expertCount, hiddenSize }: QwenTextConfig): ExpectedTensor {
   return { name: 'mlp.gate.weight', shape: [expertCount, hiddenSize], role: 'router', isLinear: false }
 }
 
+/** Shared expert, its gate and the two norms, which follow the experts in state-dict order. */
 export function tensorsAfterExperts(config: QwenTextConfig): readonly ExpectedTensor[] {
   const { hiddenSize: h, sharedExpertWidth: s } = config
   const shared = (name: string, shape: readonly number[]): ExpectedTensor => ({
