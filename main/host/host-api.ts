@@ -18,6 +18,8 @@ export interface HostStartRequest {
   /** Absolute path of a calibration dump (.safetensors or .json); replaces calibration. */
   readonly amaxPath?: string | undefined
   readonly canOverwrite?: boolean | undefined
+  /** Continue an unfinished run of the same identity; start anew when there is none. */
+  readonly canResume?: boolean | undefined
 }
 
 export interface HostApi {

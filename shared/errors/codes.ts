@@ -20,6 +20,8 @@ export const ERROR_KINDS = {
   AMAX_INVALID: 'input',
   AMAX_MISSING: 'input',
   SHARD_SIZE_INVALID: 'input',
+  RESUME_NOTHING: 'input',
+  RESUME_MISMATCH: 'input',
   REQUEST_INVALID: 'input',
   GRANT_UNKNOWN: 'input',
   JOB_UNKNOWN: 'input',
@@ -43,6 +45,7 @@ export const ERROR_KINDS = {
   WEIGHT_NOT_FINITE: 'data',
   ACTIVATION_NOT_FINITE: 'data',
   SOURCE_CHANGED: 'data',
+  JOURNAL_INVALID: 'data',
   // unsupported: correct input that we do not handle
   ARCHITECTURE_UNSUPPORTED: 'unsupported',
   DTYPE_UNSUPPORTED: 'unsupported',

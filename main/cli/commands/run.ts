@@ -19,6 +19,7 @@ export const runCommand: Command = {
 ${RUN_OPTION_HELP}
   --out DIR                  output folder; must not exist or be empty
   --overwrite                replace an existing output when the new one is complete
+  --resume                   continue an unfinished run of the same source, recipe, options and data
   --calib FILE|builtin       .txt, .jsonl (text or messages) or .safetensors (input_ids); default builtin
   --amax FILE                calibration dump instead of calibrating: calibration.safetensors or amax JSON
   --json                     one JSON object on standard output, progress as JSON lines on standard error
@@ -29,6 +30,7 @@ Exit codes: 0 done; 1 done, but a quality bound failed; 2 bad usage or input; 3 
       ...RUN_OPTION_TABLE,
       out: { type: 'string' },
       overwrite: { type: 'boolean' },
+      resume: { type: 'boolean' },
       calib: { type: 'string' },
       amax: { type: 'string' },
     } as const
@@ -42,6 +44,7 @@ Exit codes: 0 done; 1 done, but a quality bound failed; 2 bad usage or input; 3 
       calibrationPath: calib === 'builtin' ? undefined : userPath(calib),
       amaxPath: parsed.path('amax'),
       canOverwrite: parsed.flag('overwrite'),
+      canResume: parsed.flag('resume'),
     }
     const isJson = parsed.flag('json')
     const record = new JobRecord({

@@ -37,7 +37,10 @@ export interface ExportSweepOptions {
   readonly outputDescriptors: readonly number[]
   readonly maxInFlight: number
   readonly isCancelled: () => boolean
-  readonly onTaskDone: (task: ExportTask, sourceBytes: number) => void
+  /** Results of tasks that an earlier, unfinished run has journalled, by task index. */
+  readonly finished: ReadonlyMap<number, TaskResult>
+  /** Called for finished tasks too, with `result` undefined. */
+  readonly onTaskDone: (task: ExportTask, sourceBytes: number, result: TaskResult | undefined) => void
 }
 
 export class ExportSweep {
@@ -54,6 +57,12 @@ export class ExportSweep {
   constructor(options: ExportSweepOptions) {
     this.options = options
     for (const task of options.plan.tasks) {
+      const earlier = options.finished.get(task.taskIndex)
+      if (earlier !== undefined) {
+        this.collect({ ...earlier, bytesRead: 0, bytesWritten: 0 })
+        options.onTaskDone(task, sourceBytes(task), undefined)
+        continue
+      }
       const open = this.openByLayer.get(task.layerIndex)
       if (open === undefined) this.openByLayer.set(task.layerIndex, new Set([task]))
       else open.add(task)
@@ -100,10 +109,7 @@ export class ExportSweep {
   private start(task: ExportTask, locate: (slice: TensorSlice) => SourceBytes): Promise<void> {
     const done = this.options.pool.run(this.toWorkerTask(task, locate)).then((result) => {
       this.collect(result)
-      this.options.onTaskDone(
-        task,
-        taskSources(task).reduce((sum, slice) => sum + slice.sizeBytes, 0),
-      )
+      this.options.onTaskDone(task, sourceBytes(task), result)
     })
     const tracked = done.finally(() => this.inFlight.delete(tracked))
     this.inFlight.add(tracked)
@@ -176,6 +182,10 @@ export class ExportSweep {
 
 export function cancelled(): AppError {
   return new AppError('CANCELLED', { subject: 'run', problem: 'it was cancelled', remedy: 'start it again' })
+}
+
+function sourceBytes(task: ExportTask): number {
+  return taskSources(task).reduce((sum, slice) => sum + slice.sizeBytes, 0)
 }
 
 function taskSources(task: ExportTask): readonly TensorSlice[] {

@@ -28,7 +28,7 @@ export interface OutputFolder {
 export async function checkOutput(
   outputPath: string,
   sourcePath: string,
-  canOverwrite: boolean,
+  { canOverwrite, canResume }: { readonly canOverwrite: boolean; readonly canResume: boolean },
 ): Promise<OutputFolder> {
   const finalPath = await resolveThroughLinks(outputPath)
   const source = await realpath(sourcePath).catch((error: unknown) => {
@@ -38,12 +38,16 @@ export async function checkOutput(
   const partialPath = `${finalPath}.partial`
   refuseNesting(partialPath, source)
   for (const path of [finalPath, partialPath]) {
-    if (!canOverwrite && (await hasContent(path))) {
+    if (canOverwrite || (canResume && path === partialPath)) continue
+    if (await hasContent(path)) {
       throw new AppError('OUTPUT_NOT_EMPTY', {
         subject: path,
         problem:
           path === finalPath ? 'the output exists and is not an empty folder' : 'an unfinished run is there',
-        remedy: 'choose another output folder or pass --overwrite',
+        remedy:
+          path === finalPath
+            ? 'choose another output folder or pass --overwrite'
+            : 'continue it with --resume, start again with --overwrite, or choose another output folder',
       })
     }
   }
@@ -76,9 +80,10 @@ export async function createShard(path: string, sizeBytes: number, header: Uint8
   }
 }
 
-/** Writes a new small file and makes it durable. */
-export async function writeNewFile(path: string, bytes: string | Uint8Array): Promise<void> {
+/** Writes a small file, replacing one that an unfinished run left, and makes it durable. */
+export async function writeSmallFile(path: string, bytes: string | Uint8Array): Promise<void> {
   try {
+    await rm(path, { force: true })
     const handle = await open(path, 'wx', 0o644)
     try {
       await handle.writeFile(bytes)
@@ -94,6 +99,7 @@ export async function writeNewFile(path: string, bytes: string | Uint8Array): Pr
 /** Copies a side file byte for byte and returns its SHA-256. */
 export async function copySideFile(fromPath: string, toPath: string): Promise<string> {
   try {
+    await rm(toPath, { force: true })
     await copyFile(fromPath, toPath, constants.COPYFILE_EXCL)
     const handle = await open(toPath, 'r+')
     try {
@@ -109,6 +115,21 @@ export async function copySideFile(fromPath: string, toPath: string): Promise<st
   } catch (error: unknown) {
     throw fromFsError(error, toPath, 'write')
   }
+}
+
+/** Opens a shard of an unfinished run; undefined when it is not what the plan says, so that the run must start anew. */
+export async function reopenShard(
+  path: string,
+  sizeBytes: number,
+  header: Uint8Array,
+): Promise<FileHandle | undefined> {
+  const stats = await lstatOrUndefined(path)
+  if (stats?.isFile() !== true || stats.size !== sizeBytes) return undefined
+  const handle = await open(path, 'r+')
+  const { buffer } = await handle.read(new Uint8Array(header.length), 0, header.length, 0)
+  if (Buffer.compare(buffer, header) === 0) return handle
+  await handle.close()
+  return undefined
 }
 
 /** Makes the finished export visible: fsync of the folder, rename, fsync of its parent. An older export is set aside, then removed. */

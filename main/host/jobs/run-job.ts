@@ -2,9 +2,9 @@
  * One run from request to published export: prepare, preflight, sweep, seal, check. The partial folder is removed when the input was
  * wrong or the user cancelled; a failure of the environment leaves nothing published either.
  */
-import { open, readFile, statfs, type FileHandle } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
-import type { RunReport, StageName } from '../../../shared/domain/job.ts'
+import { open, readFile, rm, statfs, type FileHandle } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import type { RunReport } from '../../../shared/domain/job.ts'
 import { formatBytes } from '../../../shared/domain/format-text.ts'
 import { AppError } from '../../../shared/errors/app-error.ts'
 import { EMPTY_STATS, type CalibrationStats } from '../../engine/calibration/stats.ts'
@@ -19,6 +19,7 @@ import { calibrateAndExport } from './calibrate-stage.ts'
 import { checkPublished } from './check-export.ts'
 import { cancelled, ExportSweep } from './export-sweep.ts'
 import { JobClock } from './job-clock.ts'
+import { keepLog, type LoggedObserver } from './job-log.ts'
 import type { JobEnvironment, JobObserver } from './job-observer.ts'
 import {
   checkOutput,
@@ -30,6 +31,8 @@ import {
 } from './output-folder.ts'
 import { prepareRun, type PreparedRun } from './prepare-run.ts'
 import { makeReport } from './make-report.ts'
+import { runIdentity } from './run-identity.ts'
+import { closeAll, journalPath, openWorkFolder, type WorkFolder } from './work-folder.ts'
 import { sealExport, writeActivationScales } from './seal-export.ts'
 
 /** Tasks handed to the pool ahead of the workers, per worker: enough to keep them busy, few enough to bound memory. */
@@ -41,76 +44,90 @@ const DISK_MARGIN_BYTES = 64 * 1024 * 1024
 export async function runJob(
   request: HostStartRequest,
   environment: JobEnvironment,
-  observer: JobObserver,
+  outerObserver: JobObserver,
 ): Promise<RunReport> {
   const clock = new JobClock()
+  const { observer, lines } = keepLog(outerObserver)
   observer.stageStarted('plan', 1, 'steps')
   const prepared = await prepareRun(request.checkpointPath, request.options, request.amaxPath)
   observer.setModel(prepared.model.text.layerCount, prepared.model.text.expertCount)
-  const output = await checkOutput(request.outputPath, request.checkpointPath, request.canOverwrite === true)
-  await checkDisk(output, prepared.plan.outputBytes)
+  const output = await checkOutput(request.outputPath, request.checkpointPath, {
+    canOverwrite: request.canOverwrite === true,
+    canResume: request.canResume === true,
+  })
+  await checkDisk(output, prepared.plan.outputBytes, request.canResume === true)
   for (const problem of prepared.model.problems)
     observer.log('warn', `${problem.subject}: ${problem.message}`)
-  observer.log(
-    'info',
-    `plan: ${String(prepared.plan.tensors.length)} tensors, ${formatBytes(prepared.plan.outputBytes, 'en')}`,
-  )
+  const { tensors, outputBytes } = prepared.plan
+  observer.log('info', `plan: ${String(tensors.length)} tensors, ${formatBytes(outputBytes, 'en')}`)
   observer.stageDone('plan')
   clock.mark('plan')
   try {
-    await createPartial(output)
-    const report = await writeExport(request, environment, observer, prepared, output, clock)
-    return report
-  } catch (error: unknown) {
-    await removePartial(output)
-    throw AppError.from(error)
+    return await writeExport({ request, environment, observer, lines, prepared, output, clock })
+  } catch (thrown: unknown) {
+    const error = AppError.from(thrown)
+    // What wrong input left behind is worth nothing; what a full disk or a cancel left behind can be continued.
+    if (['input', 'data', 'unsupported'].includes(error.kind) && !error.code.startsWith('RESUME_'))
+      await removePartial(output)
+    throw error
   }
 }
 
-async function writeExport(
-  request: HostStartRequest,
-  environment: JobEnvironment,
-  observer: JobObserver,
-  prepared: PreparedRun,
-  output: OutputFolder,
-  clock: JobClock,
-): Promise<RunReport> {
-  const sources: FileHandle[] = []
-  const targets: FileHandle[] = []
+interface Writing {
+  readonly request: HostStartRequest
+  readonly environment: JobEnvironment
+  readonly observer: JobObserver
+  readonly lines: LoggedObserver['lines']
+  readonly prepared: PreparedRun
+  readonly output: OutputFolder
+  readonly clock: JobClock
+}
+
+async function writeExport(writing: Writing): Promise<RunReport> {
+  const { request, environment, observer, lines, prepared, output, clock } = writing
+  const { plan, checkpoint, folder } = prepared
   const workerCount = request.options.workers === 0 ? environment.cpuCount : request.options.workers
-  const pool = new WorkerPool({
-    workerCount,
-    workerFile: environment.exportWorkerFile,
-    kernels: await readFile(environment.kernelsFile),
-  })
+  const identity = await runIdentity(request, prepared, environment.version)
+  const work = await openWorkFolder(output, plan, identity, request.canResume === true)
+  if (work.finished.size > 0) {
+    observer.log(
+      'info',
+      `continuing: ${String(work.finished.size)} of ${String(plan.tasks.length)} tasks were finished before`,
+    )
+  }
+  const sources: FileHandle[] = []
+  const kernels = await readFile(environment.kernelsFile)
+  const pool = new WorkerPool({ workerCount, workerFile: environment.exportWorkerFile, kernels })
   try {
-    for (const shard of prepared.checkpoint.shards)
-      sources.push(await openSource(prepared.folder.pathOf(shard.fileName)))
-    for (const shard of prepared.plan.shards) {
-      targets.push(await createShard(join(output.partialPath, shard.fileName), shard.sizeBytes, shard.header))
-    }
-    const sweep = makeSweep(prepared, pool, sources, targets, workerCount, observer)
+    for (const shard of checkpoint.shards) sources.push(await openSource(folder.pathOf(shard.fileName)))
+    const sweep = makeSweep(prepared, pool, sources, work, workerCount, observer)
     const calibrated = await runSweep(request, environment, observer, prepared, sweep, sources)
-    clock.mark(prepared.plan.calibrationSites.length > 0 ? 'calibrate' : 'export')
+    await work.journal.commit()
     const resolved = resolve(prepared, calibrated.stats)
-    await writeActivationScales(resolved.scales, targets, sweep.hashes)
+    writeActivationScales(resolved.scales, work.shards, sweep.hashes)
     observer.stageDone('export')
     clock.mark('export')
     observer.stageStarted('seal', 1, 'steps')
-    const parts = { request, environment, prepared, sweep, resolved, calibrated, workerCount }
-    await sealExport(parts, targets, output.partialPath)
+    const parts = { request, environment, prepared, sweep, resolved, calibrated, workerCount, lines }
+    await sealExport(parts, work.shards, output.partialPath)
     observer.stageDone('seal')
     clock.mark('seal')
     observer.stageStarted('verify', 1, 'steps')
-    await checkPublished(output.partialPath, prepared.plan)
+    await checkPublished(output.partialPath, plan)
     if (observer.isCancelled()) throw cancelled()
+    await work.journal.close()
+    await rm(journalPath(output), { force: true })
     await publish(output)
     observer.stageDone('verify')
     clock.mark('verify')
     return await makeReport(parts, output.finalPath, clock)
+  } catch (error: unknown) {
+    await work.journal.commit().catch(() => undefined) // best effort: the run has failed already, this only saves work
+    throw error
   } finally {
     await pool.close()
-    await Promise.all([...sources, ...targets].map((handle) => handle.close()))
+    await work.journal.close().catch(() => undefined)
+    await closeAll([...sources, ...work.shards])
   }
 }
 
@@ -118,7 +135,7 @@ function makeSweep(
   prepared: PreparedRun,
   pool: WorkerPool,
   sources: readonly FileHandle[],
-  targets: readonly FileHandle[],
+  work: WorkFolder,
   workerCount: number,
   observer: JobObserver,
 ): ExportSweep {
@@ -128,11 +145,13 @@ function makeSweep(
     plan: prepared.plan,
     pool,
     sourceDescriptors: sources.map((handle) => handle.fd),
-    outputDescriptors: targets.map((handle) => handle.fd),
+    outputDescriptors: work.shards.map((handle) => handle.fd),
+    finished: work.finished,
     maxInFlight: workerCount * TASKS_AHEAD_PER_WORKER,
     isCancelled: () => observer.isCancelled(),
-    onTaskDone: (task, sourceBytes) => {
+    onTaskDone: (task, sourceBytes, result) => {
       doneBytes += sourceBytes
+      if (result !== undefined) work.journal.record({ task: task.taskIndex, result })
       observer.layerActive(task.layerIndex)
       observer.stageProgress('export', doneBytes)
     },
@@ -176,7 +195,8 @@ async function openSource(path: string): Promise<FileHandle> {
   }
 }
 
-async function checkDisk(output: OutputFolder, neededBytes: number): Promise<void> {
+async function checkDisk(output: OutputFolder, neededBytes: number, isResumed: boolean): Promise<void> {
+  if (isResumed) return // its shards have their full size already
   const freeBytes = await freeDiskBytes(dirname(output.finalPath))
   if (freeBytes !== undefined && freeBytes < neededBytes + DISK_MARGIN_BYTES) {
     throw new AppError('DISK_FULL', {
@@ -197,5 +217,3 @@ export async function freeDiskBytes(path: string): Promise<number | undefined> {
     return parent === path ? undefined : freeDiskBytes(parent)
   }
 }
-
-export type { StageName }

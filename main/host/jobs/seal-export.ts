@@ -10,8 +10,9 @@ import type { ResolvedScale, ResolvedScales } from '../../engine/pipeline/resolv
 import { recipeText } from '../../engine/recipes/recipe-text.ts'
 import type { HostStartRequest } from '../host-api.ts'
 import type { ExportSweep } from './export-sweep.ts'
+import type { LoggedObserver } from './job-log.ts'
 import type { JobEnvironment } from './job-observer.ts'
-import { copySideFile, writeNewFile } from './output-folder.ts'
+import { copySideFile, writeSmallFile } from './output-folder.ts'
 import type { PreparedRun } from './prepare-run.ts'
 import type { CalibrationOutcome } from './run-job.ts'
 import { uncoveredExperts } from './make-report.ts'
@@ -25,6 +26,7 @@ export interface RunParts {
   readonly resolved: ResolvedScales
   readonly calibrated: CalibrationOutcome
   readonly workerCount: number
+  readonly lines: LoggedObserver['lines']
 }
 
 /** Writes each f32 scale at its planned place and records its hash. */
@@ -63,18 +65,22 @@ export async function sealExport(
   }
   const files: Record<string, string> = {}
   for (const file of prepared.plan.textFiles) {
-    await writeNewFile(join(partialPath, file.fileName), file.text)
+    await writeSmallFile(join(partialPath, file.fileName), file.text)
     files[file.fileName] = sha256(file.text)
   }
   for (const { name } of prepared.checkpoint.sideFiles) {
     files[name] = await copySideFile(prepared.folder.pathOf(name), join(partialPath, name))
   }
   const own = join(partialPath, 'quantmill')
-  await writeNewFile(join(own, 'recipe.yaml'), recipeText(prepared.recipe))
+  await writeSmallFile(join(own, 'recipe.yaml'), recipeText(prepared.recipe))
   if (calibrated.stats.amax.size > 0) {
-    await writeNewFile(join(own, 'calibration.safetensors'), writeCalibrationDump(calibrated.stats))
+    await writeSmallFile(join(own, 'calibration.safetensors'), writeCalibrationDump(calibrated.stats))
   }
-  await writeNewFile(join(own, 'receipt.json'), `${JSON.stringify(makeReceipt(parts, files), null, 2)}\n`)
+  await writeSmallFile(
+    join(own, 'job.log.jsonl'),
+    parts.lines.map((line) => `${JSON.stringify(line)}\n`).join(''),
+  )
+  await writeSmallFile(join(own, 'receipt.json'), `${JSON.stringify(makeReceipt(parts, files), null, 2)}\n`)
 }
 
 /** No paths and no times: two equal runs on equal machines give equal receipts. */

@@ -6,6 +6,8 @@ import { describe, expect, test } from 'vitest'
 import { checkOutput, createPartial, createShard, publish } from '../../../../main/host/jobs/output-folder.ts'
 import { temporaryFolder } from '../../../tools/temporary-folder.ts'
 
+const NEW = { canOverwrite: false, canResume: false }
+const OVERWRITE = { canOverwrite: true, canResume: false }
 const withCode = (code: string): unknown => expect.objectContaining({ code })
 
 async function folders(): Promise<{ root: string; source: string }> {
@@ -19,19 +21,19 @@ describe('checkOutput', () => {
   test('refuses the source, its inside and its ancestors, also through links', async () => {
     const { root, source } = await folders()
     await symlink(source, join(root, 'alias'))
-    await expect(checkOutput(source, source, true)).rejects.toEqual(withCode('OUTPUT_INSIDE_SOURCE'))
-    await expect(checkOutput(join(source, 'new/deep'), source, true)).rejects.toEqual(
+    await expect(checkOutput(source, source, OVERWRITE)).rejects.toEqual(withCode('OUTPUT_INSIDE_SOURCE'))
+    await expect(checkOutput(join(source, 'new/deep'), source, OVERWRITE)).rejects.toEqual(
       withCode('OUTPUT_INSIDE_SOURCE'),
     )
-    await expect(checkOutput(join(root, 'alias/new'), source, true)).rejects.toEqual(
+    await expect(checkOutput(join(root, 'alias/new'), source, OVERWRITE)).rejects.toEqual(
       withCode('OUTPUT_INSIDE_SOURCE'),
     )
-    await expect(checkOutput(root, source, true)).rejects.toEqual(withCode('SOURCE_INSIDE_OUTPUT'))
+    await expect(checkOutput(root, source, OVERWRITE)).rejects.toEqual(withCode('SOURCE_INSIDE_OUTPUT'))
   })
 
   test('a sibling whose name starts like the source is fine', async () => {
     const { source } = await folders()
-    await expect(checkOutput(`${source}-nvfp4`, source, false)).resolves.toMatchObject({
+    await expect(checkOutput(`${source}-nvfp4`, source, NEW)).resolves.toMatchObject({
       finalPath: `${source}-nvfp4`,
     })
   })
@@ -41,8 +43,8 @@ describe('checkOutput', () => {
     const out = join(root, 'out')
     await mkdir(`${out}.partial`)
     await writeFile(join(`${out}.partial`, 'x'), '')
-    await expect(checkOutput(out, source, false)).rejects.toEqual(withCode('OUTPUT_NOT_EMPTY'))
-    await expect(checkOutput(out, source, true)).resolves.toBeDefined()
+    await expect(checkOutput(out, source, NEW)).rejects.toEqual(withCode('OUTPUT_NOT_EMPTY'))
+    await expect(checkOutput(out, source, OVERWRITE)).resolves.toBeDefined()
   })
 })
 
@@ -51,7 +53,7 @@ test('publish replaces an older export in one step and leaves no partial folder'
   const out = join(root, 'out')
   await mkdir(out)
   await writeFile(join(out, 'old.txt'), 'old')
-  const folder = await checkOutput(out, source, true)
+  const folder = await checkOutput(out, source, OVERWRITE)
   await createPartial(folder)
   await writeFile(join(folder.partialPath, 'new.txt'), 'new')
   expect(await readFile(join(out, 'old.txt'), 'utf8')).toBe('old')

@@ -1,0 +1,184 @@
+/**
+ * journal.jsonl of an unfinished run: one line with the run's identity, then one line per finished task. A line counts only when the bytes
+ * it vouches for are durable: shards are synced before the lines are appended, and the journal after. A torn last line is the mark of a
+ * kill and is dropped; anything else that does not parse is refused.
+ */
+import { createHash } from 'node:crypto'
+import { open, readFile, type FileHandle } from 'node:fs/promises'
+import { AppError } from '../../../shared/errors/app-error.ts'
+import { fromFsError } from '../../engine/io/node/fs-error.ts'
+import type { TaskResult } from '../../workers/export-protocol.ts'
+
+export const JOURNAL_NAME = 'journal.jsonl'
+/** CWE-770: a 397B export has about 100,000 tasks of some 500 bytes. */
+const MAX_JOURNAL_BYTES = 1024 * 1024 * 1024
+const COMMIT_INTERVAL_MS = 1000
+
+/** What a run is; two runs with equal identity write equal bytes. Values are digests or small facts, keys name what differs. */
+export type RunIdentity = Readonly<Record<string, string>>
+
+export interface TaskRecord {
+  readonly task: number
+  readonly result: TaskResult
+}
+
+export class Journal {
+  private readonly handle: FileHandle
+  private readonly syncOutputs: () => Promise<void>
+  private pending: TaskRecord[] = []
+  private committing: Promise<void> = Promise.resolve()
+  private lastCommitMs = performance.now()
+
+  private constructor(handle: FileHandle, syncOutputs: () => Promise<void>) {
+    this.handle = handle
+    this.syncOutputs = syncOutputs
+  }
+
+  /** Starts a new journal. `syncOutputs` makes everything written so far durable. */
+  static async create(
+    path: string,
+    identity: RunIdentity,
+    syncOutputs: () => Promise<void>,
+  ): Promise<Journal> {
+    try {
+      const handle = await open(path, 'wx', 0o644)
+      await handle.appendFile(`${JSON.stringify({ schema: 1, identity })}\n`)
+      await handle.datasync()
+      return new Journal(handle, syncOutputs)
+    } catch (error: unknown) {
+      throw fromFsError(error, path, 'write')
+    }
+  }
+
+  /** Continues a journal that readJournal has accepted: cuts the torn end, appends from there. */
+  static async reopen(path: string, validBytes: number, syncOutputs: () => Promise<void>): Promise<Journal> {
+    try {
+      const handle = await open(path, 'r+')
+      await handle.truncate(validBytes)
+      await handle.close()
+      return new Journal(await open(path, 'a'), syncOutputs)
+    } catch (error: unknown) {
+      throw fromFsError(error, path, 'write')
+    }
+  }
+
+  /** Remembers a finished task; it reaches the disk with the next commit, at most a second later while tasks keep coming. */
+  record(record: TaskRecord): void {
+    this.pending.push(record)
+    if (performance.now() - this.lastCommitMs < COMMIT_INTERVAL_MS) return
+    this.lastCommitMs = performance.now()
+    void this.commit().catch(() => undefined) // kept in `committing`; the next await throws it
+  }
+
+  /** Makes every recorded task count. Throws WRITE_FAILED, DISK_FULL. */
+  commit(): Promise<void> {
+    this.committing = this.committing.then(async () => {
+      const records = this.pending
+      this.pending = []
+      if (records.length === 0) return
+      await this.syncOutputs()
+      try {
+        await this.handle.appendFile(records.map((record) => `${JSON.stringify(record)}\n`).join(''))
+        await this.handle.datasync()
+      } catch (error: unknown) {
+        throw fromFsError(error, JOURNAL_NAME, 'write')
+      }
+    })
+    return this.committing
+  }
+
+  async close(): Promise<void> {
+    await this.committing.catch(() => undefined)
+    await this.handle.close()
+  }
+}
+
+export interface ReadJournal {
+  readonly identity: RunIdentity
+  readonly tasks: ReadonlyMap<number, TaskResult>
+  /** Length of the part that can be trusted. */
+  readonly validBytes: number
+}
+
+/** Reads a journal; undefined when there is none or not even its first line is complete. Throws JOURNAL_INVALID. */
+export async function readJournal(path: string): Promise<ReadJournal | undefined> {
+  const bytes = await readFile(path).catch(() => undefined)
+  if (bytes === undefined) return undefined
+  if (bytes.length > MAX_JOURNAL_BYTES) throw invalid(path, `it has ${String(bytes.length)} bytes`)
+  const validBytes = bytes.lastIndexOf(0x0a) + 1
+  const lines = bytes.subarray(0, validBytes).toString('utf8').split('\n').slice(0, -1)
+  const [head, ...rest] = lines
+  if (head === undefined) return undefined
+  const identity = readIdentity(path, parseLine(path, head, 1))
+  const tasks = new Map<number, TaskResult>()
+  for (const [index, line] of rest.entries()) {
+    const record = readRecord(parseLine(path, line, index + 2))
+    if (record === undefined) throw invalid(path, `line ${String(index + 2)} is not the record of a task`)
+    tasks.set(record.task, record.result)
+  }
+  return { identity, tasks, validBytes }
+}
+
+/** Throws RESUME_MISMATCH naming everything that differs. */
+export function checkIdentity(path: string, found: RunIdentity, expected: RunIdentity): void {
+  const keys = [...new Set([...Object.keys(found), ...Object.keys(expected)])].sort()
+  const different = keys.filter((key) => found[key] !== expected[key])
+  if (different.length === 0) return
+  throw new AppError('RESUME_MISMATCH', {
+    subject: path,
+    problem: `the unfinished run is another one: ${different.join(', ')} changed`,
+    remedy: 'give the same source, recipe, options and data, or start again with --overwrite',
+  })
+}
+
+export function digest(...parts: readonly (string | Uint8Array)[]): string {
+  const hash = createHash('sha256')
+  for (const part of parts) hash.update(part)
+  return hash.digest('hex')
+}
+
+function parseLine(path: string, line: string, number: number): unknown {
+  try {
+    return JSON.parse(line) as unknown
+  } catch {
+    throw invalid(path, `line ${String(number)} is not JSON`)
+  }
+}
+
+function readIdentity(path: string, value: unknown): RunIdentity {
+  const identity = isRecord(value) && value['schema'] === 1 ? value['identity'] : undefined
+  if (!isRecord(identity)) throw invalid(path, 'its first line does not say which run it belongs to')
+  const entries = Object.entries(identity).filter(
+    (entry): entry is [string, string] => typeof entry[1] === 'string',
+  )
+  return Object.fromEntries(entries)
+}
+
+function readRecord(value: unknown): TaskRecord | undefined {
+  if (!isRecord(value) || !isRecord(value['result']) || !Number.isSafeInteger(value['task'])) return undefined
+  const { hashes, deadWeights, bytesRead, bytesWritten } = value['result']
+  const isHash = (item: unknown): item is { name: string; sha256: string } =>
+    isRecord(item) && typeof item['name'] === 'string' && /^[0-9a-f]{64}$/.test(String(item['sha256']))
+  const isDead = (item: unknown): item is { name: string; outcome: 'repaired' | 'reproduced' } =>
+    isRecord(item) &&
+    typeof item['name'] === 'string' &&
+    ['repaired', 'reproduced'].includes(String(item['outcome']))
+  if (
+    !Array.isArray(hashes) ||
+    !hashes.every(isHash) ||
+    !Array.isArray(deadWeights) ||
+    !deadWeights.every(isDead)
+  ) {
+    return undefined
+  }
+  const result = { hashes, deadWeights, bytesRead: Number(bytesRead), bytesWritten: Number(bytesWritten) }
+  return { task: Number(value['task']), result }
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function invalid(path: string, problem: string): AppError {
+  return new AppError('JOURNAL_INVALID', { subject: path, problem, remedy: 'start again with --overwrite' })
+}
