@@ -10,7 +10,7 @@ import { startVirtualDisplay } from './lib/display.mjs'
 import { findElectron } from './lib/electron-binary.mjs'
 import { root, run } from './lib/processes.mjs'
 import { ensureSystemPackages, findBrowser, missingLibraries } from './lib/system-packages.mjs'
-import { setUpOrExit } from './setup.mjs'
+import { setUp } from './setup.mjs'
 
 const { values } = parseArgs({ options: { only: { type: 'string' } } })
 const outputFolder = join(root, 'test', 'output')
@@ -22,14 +22,23 @@ const results = []
 const notes = []
 const startMs = performance.now()
 
-await setUpOrExit()
 rmSync(outputFolder, { recursive: true, force: true })
 mkdirSync(logFolder, { recursive: true })
 const wants = (group) => values.only === undefined || values.only === group
-const needsRuntime = wants('node') || wants('e2e')
-const environment = needsRuntime ? prepareEnvironment() : Promise.resolve({})
-await Promise.all([runStaticChecks(), runTests()])
+if (await hasSetUp()) {
+  const environment = wants('node') || wants('e2e') ? prepareEnvironment() : Promise.resolve({})
+  await Promise.all([runStaticChecks(), runTests(environment)])
+}
 report()
+
+async function hasSetUp() {
+  const from = performance.now()
+  const error = await setUp().catch((thrown) => thrown)
+  if (error === undefined) return true
+  const { message } = error
+  finish({ name: 'set-up', passed: 0, failed: 1, skipped: 0, output: message, tookMs: performance.now() - from })
+  return false
+}
 
 /** Electron, system packages and a display. What cannot be had becomes a note here and a skip in the tests. */
 async function prepareEnvironment() {
@@ -62,7 +71,7 @@ async function runStaticChecks() {
   }
 }
 
-async function runTests() {
+async function runTests(environment) {
   const env = await environment
   if (wants('node')) await runVitest('node', env)
   if (!wants('e2e')) return
