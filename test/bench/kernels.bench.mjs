@@ -1,5 +1,6 @@
 // Throughput of every kernel on one core, as BF16 bytes read per second and as a ratio to memcpy of the same bytes in this process.
-// usage: node test/bench/kernels.bench.mjs [MiB of input]   (bundles the engine's TypeScript in memory first; needs a built out/main/kernels.wasm)
+// usage: node test/bench/kernels.bench.mjs [--mib 64]
+// Bundles the arena's TypeScript in memory and builds the kernels when they are not there. Searches run on 2 MiB.
 import { readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -21,7 +22,8 @@ const bundle = await build({
 const code = [bundle].flat()[0].output[0].code
 const { KernelArena } = await import(`data:text/javascript;base64,${Buffer.from(code).toString('base64')}`)
 
-const inputBytes = Number(process.argv[2] ?? 64) * 2 ** 20
+const option = process.argv.indexOf('--mib')
+const inputBytes = Number(option === -1 ? 64 : process.argv[option + 1]) * 2 ** 20
 const cols = 2048
 const rows = inputBytes / 2 / cols
 const arena = KernelArena.create(new Uint8Array(readFileSync(join(root, 'out/main/kernels.wasm'))))
@@ -62,13 +64,26 @@ for (const [name, blockSize] of [
   }
 }
 
-function report(name, run) {
-  const speed = rate(run)
+for (const search of ['mse', 'four_over_six']) {
+  const part = { inputOffsetBytes: 0, rows: 2 ** 20 / cols, cols, tensorAmax }
+  report(
+    `static ${search}`,
+    () =>
+      arena.encode({ ...format('nvfp4_static', 16), search }, part, {
+        weightOffsetBytes: 0,
+        weightScaleOffsetBytes: inputBytes / 2,
+      }),
+    2 ** 21,
+  )
+}
+
+function report(name, run, bytes = inputBytes) {
+  const speed = rate(run, bytes)
   console.log(`${name.padEnd(18)}${gigabytes(speed)}   ${(speed / memcpy).toFixed(2)} of memcpy`)
 }
 
 /** Bytes of input per second: the median of nine runs after two to warm up. */
-function rate(run) {
+function rate(run, bytes = inputBytes) {
   run()
   run()
   const times = Array.from({ length: 9 }, () => {
@@ -76,7 +91,7 @@ function rate(run) {
     run()
     return performance.now() - start
   }).sort((a, b) => a - b)
-  return (inputBytes / times[4]) * 1000
+  return (bytes / times[4]) * 1000
 }
 
 function gigabytes(bytesPerSecond) {

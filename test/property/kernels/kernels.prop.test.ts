@@ -35,6 +35,8 @@ const FORMATS: readonly (readonly [ModuleFormat, number, number])[] = [
   [named('w4a16_nvfp4', 512), 512, 1],
   [named('nvfp4_static', 16), 16, 1],
   [{ ...named('w4a16_nvfp4_static', 16), search: 'four_over_six' }, 16, 1],
+  [{ ...named('nvfp4_static', 16), search: 'mse' }, 16, 1],
+  [{ ...named('nvfp4_static', 32), search: 'four_over_six' }, 32, 1],
   [named('mxfp8', 32), 32, 1],
   [named('mxfp4', 32), 32, 1],
   [named('w4a8_mxfp4_fp8', 32), 32, 1],

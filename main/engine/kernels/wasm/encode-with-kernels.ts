@@ -5,7 +5,7 @@
  */
 import type { ModuleFormat } from '../../quant/formats.ts'
 import { activationScale } from '../../quant/activation-scale.ts'
-import { encodeReference, staticOptions, type FusedSource } from '../../quant/encode-reference.ts'
+import { encodeReference, type FusedSource } from '../../quant/encode-reference.ts'
 import {
   blockSizeOf,
   isStaticBlockFormat,
@@ -14,7 +14,6 @@ import {
   type FusedHalf,
 } from '../../quant/layout.ts'
 import type { Bf16Matrix } from '../../quant/matrix.ts'
-import { staticScaleBytes } from '../../quant/nvfp4-static/reference.ts'
 import { roundToBf16 } from '../../tensor/bf16.ts'
 import type { KernelModule } from './kernel-exports.ts'
 
@@ -35,6 +34,8 @@ export interface EncodeShape {
 }
 
 const GROUP_SIZE = 16
+/** As chooseStaticScales counts them. */
+const SEARCH_CODES = { none: 0, mse: 1, four_over_six: 2 } as const
 /** Largest divisor of NVFP4 (480 · tensorScale) below which no quotient of a BF16 value underflows to zero. */
 const LARGEST_DIVISOR = 65536
 
@@ -93,10 +94,15 @@ function encodeNvfp4(
     return encodeOnMemory(module, format, shape, regions)
   }
   if (isStaticBlockFormat(format.format)) {
-    const matrix = matrixAt(module, source, shape.rows, shape.cols)
-    const options = staticOptions(format, matrix, shape.tensorAmax)
-    const bytes = staticScaleBytes(options, { profile: 'cuda', tensorAmax: shape.tensorAmax })
-    new Uint8Array(module.memory.buffer).set(bytes, weightScale)
+    const search = SEARCH_CODES[format.search ?? 'none']
+    module.functions.chooseStaticScales(
+      source,
+      scaleBytes,
+      groupsPerBlock,
+      shape.tensorAmax,
+      search,
+      weightScale,
+    )
     module.functions.encodeNvfp4Scaled(source, scaleBytes, groupsPerBlock, tensorScale, weight, weightScale)
   } else {
     module.functions.encodeNvfp4(source, scaleBytes, groupsPerBlock, tensorScale, weight, weightScale)

@@ -18,6 +18,7 @@ export interface KernelFunctions {
   readonly encodeMxfp4: Kernel
   readonly encodeNvfp4: Kernel
   readonly encodeNvfp4Scaled: Kernel
+  readonly chooseStaticScales: Kernel
 }
 
 export interface KernelModule {
@@ -52,6 +53,7 @@ export function instantiateKernels(wasmBytes: Uint8Array): KernelModule {
       encodeMxfp4: find('encodeMxfp4'),
       encodeNvfp4: find('encodeNvfp4'),
       encodeNvfp4Scaled: find('encodeNvfp4Scaled'),
+      chooseStaticScales: find('chooseStaticScales'),
     },
   }
 }

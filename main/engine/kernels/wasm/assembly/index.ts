@@ -6,6 +6,7 @@ export { encodeFp8Rows, encodeFp8Tensor, encodeFp8Tiles } from './fp8-formats'
 export { encodeInt4Blocks, encodeInt8Rows } from './int'
 export { encodeMxfp4, encodeMxfp8 } from './mx'
 export { encodeNvfp4, encodeNvfp4Scaled } from './nvfp4'
+export { chooseStaticScales } from './nvfp4-static'
 
 /** First byte that the kernels do not use themselves. */
 export function heapBase(): usize {

@@ -111,19 +111,24 @@ function groupMaximum(at: usize, magnitudes: v128): v128 {
 }
 
 function joinGroups(blocks: usize, groupsPerBlock: usize): void {
+  let from = groupAmax
   for (let block: usize = 0; block < blocks; block++) {
     let largest: u32 = 0
-    for (let group: usize = 0; group < groupsPerBlock; group++) {
-      largest = max<u32>(largest, load<u32>(groupAmax + ((block * groupsPerBlock + group) << 2)))
-    }
+    for (const end = from + (groupsPerBlock << 2); from < end; from += 4) largest = max<u32>(largest, load<u32>(from))
     store<u32>(groupAmax + (block << 2), largest)
   }
 }
 
 // Backwards, because the spread array grows over the compact one.
 function spreadDivisors(blocks: usize, groupsPerBlock: usize): void {
-  for (let group: usize = blocks * groupsPerBlock; group > 0; group--) {
-    store<f32>(divisors + ((group - 1) << 2), load<f32>(divisors + (((group - 1) / groupsPerBlock) << 2)))
+  let to = divisors + ((blocks * groupsPerBlock) << 2)
+  for (let block: usize = blocks; block > 0; block--) {
+    const divisor = load<f32>(divisors + ((block - 1) << 2))
+    const begin = to - (groupsPerBlock << 2)
+    while (to > begin) {
+      to -= 4
+      store<f32>(to, divisor)
+    }
   }
 }
 
