@@ -36,7 +36,14 @@ async function hasSetUp() {
   const error = await setUp().catch((thrown) => thrown)
   if (error === undefined) return true
   const { message } = error
-  finish({ name: 'set-up', passed: 0, failed: 1, skipped: 0, output: message, tookMs: performance.now() - from })
+  finish({
+    name: 'set-up',
+    passed: 0,
+    failed: 1,
+    skipped: 0,
+    output: message,
+    tookMs: performance.now() - from,
+  })
   return false
 }
 
