@@ -2,7 +2,7 @@
  * The only importer of onnxruntime-node. Runs of one process must never overlap on a GPU, and a thread must never end while a run is in
  * progress (both abort the process): every call goes through one queue per runtime, and `close` waits for it. Source: docs/adr, PROC-0001.
  */
-import { InferenceSession, Tensor } from 'onnxruntime-node'
+import { env, InferenceSession, listSupportedBackends, Tensor } from 'onnxruntime-node'
 import { AppError } from '../../../shared/errors/app-error.ts'
 import type { DeviceKind, GraphRuntime, GraphSession, GraphTensor } from '../onnx/graph-runtime.ts'
 
@@ -19,13 +19,19 @@ export class OrtRuntime implements GraphRuntime {
   private tail: Promise<unknown> = Promise.resolve()
   private isClosed = false
 
+  /** Throws DEVICE_UNAVAILABLE when this build of ONNX Runtime does not know the device; a missing driver shows at the first load. */
   constructor({ device, threads }: OrtRuntimeOptions) {
     this.device = device
+    // Read once, at the first session of the process; its own messages on standard error would break --json.
+    env.logLevel = 'fatal'
+    if (!listSupportedBackends().some(({ name }) => name === device)) {
+      throw unavailable(device, device, 'this platform has no such provider')
+    }
     this.options = {
       executionProviders: device === 'cpu' ? ['cpu'] : [device, 'cpu'],
       ...(threads > 0 ? { intraOpNumThreads: threads } : {}),
       interOpNumThreads: 1,
-      logSeverityLevel: 3,
+      logSeverityLevel: 4,
       // Spinning threads would take the cores from the export workers between runs.
       extra: { session: { intra_op: { allow_spinning: '0' } } },
     }
@@ -85,7 +91,7 @@ function fromOrt(name: string, { data, dims: shape }: Tensor): GraphTensor {
 
 function deviceError(device: DeviceKind, label: string, error: unknown): AppError {
   if (error instanceof AppError) return error
-  const message = (error instanceof Error ? error.message : String(error)).slice(0, 400)
+  const message = shortMessage(error instanceof Error ? error.message : String(error))
   const subject = `${device}: ${label}`
   if (/out of memory|failed to allocate|bad_alloc|Not enough memory/i.test(message)) {
     return new AppError('DEVICE_OUT_OF_MEMORY', {
@@ -104,12 +110,7 @@ function deviceError(device: DeviceKind, label: string, error: unknown): AppErro
     })
   }
   if (device !== 'cpu' && /adapter|shared library|provider|not available|No supported/i.test(message)) {
-    return new AppError('DEVICE_UNAVAILABLE', {
-      subject,
-      problem: message,
-      remedy: 'use --device cpu, or install a driver for the GPU',
-      cause: error,
-    })
+    return unavailable(device, label, message, error)
   }
   return new AppError('INVARIANT', {
     subject,
@@ -117,4 +118,19 @@ function deviceError(device: DeviceKind, label: string, error: unknown): AppErro
     remedy: 'report this with the job log',
     cause: error,
   })
+}
+
+function unavailable(device: DeviceKind, label: string, problem: string, cause?: unknown): AppError {
+  return new AppError('DEVICE_UNAVAILABLE', {
+    subject: `${device}: ${label}`,
+    problem,
+    remedy: 'use --device cpu, or install a driver for the GPU',
+    cause,
+  })
+}
+
+/** Native messages begin with source paths and signatures of ONNX Runtime's build; what happened is at their end. */
+function shortMessage(message: string): string {
+  const afterCheck = message.split(/ was false\. /).at(-1) ?? message
+  return afterCheck.replaceAll(/\s+/g, ' ').trim().slice(0, 400)
 }

@@ -19,6 +19,7 @@ interface Filled {
 
 export class SharedWeightReader implements WeightReader {
   bytesRead = 0
+  private isClosed = false
   private readonly port: MessagePort
   private readonly descriptors: readonly number[]
   private readonly filled = new Map<WeightUnit, Filled>()
@@ -59,11 +60,15 @@ export class SharedWeightReader implements WeightReader {
     this.send({ kind: 'unit_filled', layerIndex: unit.layerIndex, ...filled })
   }
 
+  /** Also ends a read that waits for memory: the host lends none any more. */
   close(): void {
+    this.isClosed = true
     this.port.close()
+    for (const { reject } of this.waiting.splice(0)) reject(stopped())
   }
 
   private borrow(sizeBytes: number): Promise<SharedArrayBuffer> {
+    if (this.isClosed) return Promise.reject(stopped())
     return new Promise((resolve, reject) => {
       this.waiting.push({ resolve, reject })
       this.send({ kind: 'memory_wanted', sizeBytes })

@@ -1,0 +1,17 @@
+/**
+ * One GPU user at a time in this process: two threads that run graphs on a GPU at once bring the process down. Whoever wants the GPU waits
+ * for the lease and gives it back when its thread has ended. State of the process, like the GPU itself.
+ */
+
+let last: Promise<void> = Promise.resolve()
+
+/** Resolves when nobody else holds the lease; call the result exactly once to give it back. */
+export async function leaseGpu(): Promise<() => void> {
+  const before = last
+  let release: () => void = () => undefined
+  last = new Promise((resolve) => {
+    release = resolve
+  })
+  await before
+  return release
+}

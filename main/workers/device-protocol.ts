@@ -1,0 +1,64 @@
+/**
+ * Messages between the engine host and the device worker, the only thread with ONNX Runtime. Structured-clone safe. Requests are answered in
+ * order; cancelling is a word in shared memory, because the thread is blocked while a graph runs.
+ */
+import type { SerialisedError } from '../../shared/errors/app-error.ts'
+import type { CalibrationData, CalibrationRequest } from '../engine/calibration/data/calibration-input.ts'
+import type { PerplexityResult } from '../engine/calibration/evaluate-perplexity.ts'
+import type { TokenBatch } from '../engine/calibration/hidden-states.ts'
+import type { CalibrationStats } from '../engine/calibration/stats.ts'
+import type { DeviceInfo } from '../engine/device/probe-devices.ts'
+import type { MoeModel } from '../engine/models/moe-model.ts'
+import type { DeviceKind } from '../engine/onnx/graph-runtime.ts'
+import type { MessagePort } from 'node:worker_threads'
+
+export interface StartCalibration {
+  readonly model: MoeModel
+  /** Open source files by shard index; the host closes them after the worker has ended. */
+  readonly descriptors: readonly number[]
+  readonly batches: readonly TokenBatch[]
+  /** Where bytes go for export when they have been used (unit-protocol.ts); undefined = nowhere. Transferred. */
+  readonly unitPort?: MessagePort | undefined
+}
+
+export interface EvaluateWindows {
+  readonly model: MoeModel
+  readonly descriptors: readonly number[]
+  /** One result per group. */
+  readonly windows: readonly TokenBatch[]
+}
+
+/** Request name -> input and output. */
+export interface DeviceCalls {
+  /** Chooses the device of this worker; needed before start and evaluate. `threads` 0 = one per core. */
+  open: { input: { readonly device: DeviceKind; readonly threads: number }; output: undefined }
+  list_devices: { input: undefined; output: readonly DeviceInfo[] }
+  load_data: { input: CalibrationRequest; output: CalibrationData }
+  start: { input: StartCalibration; output: { readonly tokenCount: number } }
+  run_layer: { input: { readonly layerIndex: number }; output: CalibrationStats }
+  finish: { input: undefined; output: { readonly stats: CalibrationStats; readonly bytesRead: number } }
+  evaluate: { input: EvaluateWindows; output: readonly PerplexityResult[] }
+  /** Releases everything; afterwards the thread may be ended. */
+  close: { input: undefined; output: undefined }
+}
+
+export type DeviceCallName = keyof DeviceCalls
+
+/** One request of any kind, as it travels. */
+export type DeviceRequest = {
+  readonly [Name in DeviceCallName]: {
+    readonly seq: number
+    readonly name: Name
+    readonly input: DeviceCalls[Name]['input']
+  }
+}[DeviceCallName]
+
+export type DeviceReply =
+  | { readonly kind: 'progress'; readonly seq: number; readonly done: number; readonly total: number }
+  | { readonly kind: 'done'; readonly seq: number; readonly value: DeviceCalls[DeviceCallName]['output'] }
+  | { readonly kind: 'failed'; readonly seq: number; readonly error: SerialisedError }
+
+export interface DeviceWorkerData {
+  /** Int32[1] in shared memory: not 0 = stop at the next opportunity. */
+  readonly stopFlag: SharedArrayBuffer
+}
