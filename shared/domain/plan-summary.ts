@@ -13,6 +13,12 @@ export interface EngineVerdict {
   readonly verdict: 'loads' | 'warns' | 'fails' | 'unknown'
   /** The rule and, where it fails, the module it fails on. */
   readonly reason: string
+  /** Id of the rule that decided. */
+  readonly rule?: string | undefined
+  /** Module or tensor the rule decided on; undefined when it is about the export as a whole. */
+  readonly subject?: string | undefined
+  /** Revision of the engine, or public report, that the rule was read from. */
+  readonly origin?: string | undefined
 }
 
 export interface PlanSummary {
