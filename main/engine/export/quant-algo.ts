@@ -6,9 +6,10 @@ import { blockSizeOf } from '../quant/layout.ts'
 export const MODELOPT_VERSION = '0.47.0'
 
 /** Plain JSON with integers only: what the quantization configurations consist of. */
-export type PlainJson =
-  null | boolean | number | string | readonly PlainJson[] | { readonly [key: string]: PlainJson }
-export type PlainObject = { readonly [key: string]: PlainJson }
+export type PlainJson = null | boolean | number | string | readonly PlainJson[] | PlainObject
+export interface PlainObject {
+  readonly [key: string]: PlainJson
+}
 
 /** Letter case as ModelOpt writes it: two names are lower case. */
 const ALGORITHMS = {

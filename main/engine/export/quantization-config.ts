@@ -3,12 +3,7 @@
  * Source: ModelOpt's get_quant_config and convert_hf_quant_config_format.
  */
 import { LosslessNumber } from 'lossless-json'
-import {
-  asObject,
-  stringifyLikePython,
-  type JsonObject,
-  type JsonValue,
-} from '../formats/hf-config/lossless-json.ts'
+import { stringifyLikePython, type JsonObject, type JsonValue } from '../formats/hf-config/lossless-json.ts'
 import type { MoeModel } from '../models/moe-model.ts'
 import type { ExportProfile, KvCacheFormat, ModuleFormat } from '../quant/formats.ts'
 import { excludeModules, hardenedExcludeModules, mtpPatterns } from './exclude-list.ts'
@@ -16,7 +11,6 @@ import {
   kvCacheAlgorithm,
   layerPayload,
   MODELOPT_VERSION,
-  type LayerPayload,
   type PlainJson,
   type PlainObject,
 } from './quant-algo.ts'

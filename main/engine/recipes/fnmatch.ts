@@ -13,6 +13,7 @@ interface Segment {
   readonly literal: string | undefined
 }
 
+const DIGITS = Array.from({ length: 10 }, (_, digit) => String(digit))
 /** `?` is a class that excludes nothing. */
 const ANY: Token = { isNegated: true, ranges: [] }
 
@@ -27,7 +28,7 @@ export interface NamePattern {
 export function compilePattern(text: string): NamePattern {
   const segments = splitSegments(text)
   const seesDigits = segments.some(({ tokens }) =>
-    tokens.some((token) => [...'0123456789'].some((digit) => matchesChar(token, digit))),
+    tokens.some((token) => DIGITS.some((digit) => matchesChar(token, digit))),
   )
   return { text, seesDigits, matches: (name) => matchSegments(segments, name) }
 }
@@ -36,8 +37,8 @@ function splitSegments(text: string): readonly Segment[] {
   const segments: Segment[] = []
   let tokens: Token[] = []
   const close = (): void => {
-    const isLiteral = tokens.every((token) => typeof token === 'string')
-    segments.push({ tokens, literal: isLiteral ? tokens.join('') : undefined })
+    const chars = tokens.filter((token) => typeof token === 'string')
+    segments.push({ tokens, literal: chars.length === tokens.length ? chars.join('') : undefined })
     tokens = []
   }
   for (let at = 0; at < text.length; at += 1) {

@@ -1,6 +1,6 @@
 /**
  * From the quantizers of a module to the format it is stored in, and from the K and V quantizers to the KV cache format.
- * Source: ModelOpt's get_quantization_format and its KV cache dtype rule.
+ * Source: ModelOpt's get_quantization_format and its KV cache dtype rule, as tables of what serving engines can read.
  */
 import { AppError } from '../../../shared/errors/app-error.ts'
 import type { KvCacheFormat, ModuleFormat, WeightFormat } from '../quant/formats.ts'
@@ -13,6 +13,38 @@ export type QuantizerState = QuantizerAttributes | undefined
 export interface FormatRules {
   readonly method: CalibrationMethod
   readonly hasScaleSweep: boolean
+}
+
+/** Number formats by `describeQuantizer`. */
+const NUMBER_KINDS = {
+  'e4m3 per tensor': 'fp8',
+  'e4m3 per axis 0': 'fp8_channel',
+  'e4m3 per token': 'fp8_token',
+  'e4m3 in static tiles of 128 with f32 scales': 'fp8_tile',
+  'e4m3 in dynamic blocks with e8m0 scales': 'mxfp8',
+  'int8 per tensor': 'int8',
+  'int8 per axis 0': 'int8_channel',
+  'int4 in static blocks with f32 scales': 'int4',
+  'e2m1 in dynamic blocks with e4m3 scales': 'nvfp4',
+  'e2m1 in static blocks with e4m3 scales': 'nvfp4_static',
+  'e2m1 in dynamic blocks with e8m0 scales': 'mxfp4',
+} as const
+
+type NumberKind = (typeof NUMBER_KINDS)[keyof typeof NUMBER_KINDS]
+
+/** Weight format by number kind of the weight, then of the input. Everything else cannot be exported. */
+const WEIGHT_FORMATS: Readonly<
+  Partial<Record<NumberKind, Partial<Record<NumberKind | 'unquantized', WeightFormat>>>>
+> = {
+  fp8: { unquantized: 'fp8', fp8: 'fp8' },
+  fp8_channel: { unquantized: 'fp8_pc_pt', fp8_token: 'fp8_pc_pt' },
+  fp8_tile: { unquantized: 'fp8_pb_wo' },
+  mxfp8: { unquantized: 'mxfp8', mxfp8: 'mxfp8' },
+  int8_channel: { unquantized: 'int8_wo', int8: 'int8_sq' },
+  int4: { unquantized: 'int4_awq' },
+  nvfp4: { unquantized: 'w4a16_nvfp4', nvfp4: 'nvfp4', fp8: 'w4a8_nvfp4_fp8' },
+  nvfp4_static: { unquantized: 'w4a16_nvfp4_static', nvfp4: 'nvfp4_static' },
+  mxfp4: { unquantized: 'mxfp4', mxfp4: 'mxfp4', fp8: 'w4a8_mxfp4_fp8' },
 }
 
 /**
@@ -33,110 +65,69 @@ export function moduleFormat(
   const search = staticSearch(module, weight.block, rules)
   const base = {
     format,
-    blockSize: storedBlockSize(format, weight.block),
+    blockSize: format === 'fp8_pb_wo' ? undefined : weight.block?.last,
     inputScale: inputScale(format, input, rules),
   }
   return search === undefined ? base : { ...base, search }
 }
 
-/** KV format of one attention module. Throws FORMAT_UNSUPPORTED for anything that is not FP8 or NVFP4. */
+/** KV format of one attention module. Throws RECIPE_GROUP_MIXED when K and V differ, FORMAT_UNSUPPORTED for other than FP8 and NVFP4. */
 export function kvFormat(module: string, key: QuantizerState, value: QuantizerState): KvCacheFormat {
-  if (key === undefined && value === undefined) return 'none'
-  if (key === undefined || value === undefined || JSON.stringify(key) !== JSON.stringify(value)) {
+  if (JSON.stringify(key) !== JSON.stringify(value)) {
     throw new AppError('RECIPE_GROUP_MIXED', {
       subject: module,
       problem: 'keys and values of the cache would get different formats',
       remedy: 'give k_bmm_quantizer and v_bmm_quantizer the same cfg',
     })
   }
+  if (key === undefined) return 'none'
   if (key.constantAmax !== undefined) {
     throw unsupported(module, 'a KV cache with a constant maximum other than the format bound is not written')
   }
-  const isFp8 = key.numBits === 'e4m3' && key.block === undefined
-  const isNvfp4 = key.numBits === 'e2m1' && key.block?.scaleBits === 'e4m3' && key.block.isDynamic
-  if (isFp8) return key.usesConstantAmax ? 'fp8_cast' : 'fp8'
-  if (isNvfp4) return key.usesConstantAmax ? 'nvfp4_cast' : 'nvfp4'
-  throw unsupported(module, 'the KV cache can be FP8 (one scale) or NVFP4 (blocks of 16)')
+  const kind = numberKind(key)
+  if (kind === 'fp8') return key.usesConstantAmax ? 'fp8_cast' : 'fp8'
+  if (kind === 'nvfp4') return key.usesConstantAmax ? 'nvfp4_cast' : 'nvfp4'
+  throw unsupported(module, `a KV cache of ${describeQuantizer(key)} is not written, only FP8 and NVFP4 are`)
 }
 
 function weightFormat(module: string, weight: QuantizerAttributes, input: QuantizerState): WeightFormat {
-  if (typeof weight.numBits === 'number') return integerFormat(module, weight, input)
-  if (weight.numBits === 'e4m3') return fp8Format(module, weight, input)
-  if (weight.numBits === 'e2m1') return fp4Format(module, weight, input)
-  throw unsupported(module, `weights of ${weight.numBits} have no export format`)
+  const weightKind = numberKind(weight)
+  const inputKind = input === undefined ? 'unquantized' : numberKind(input)
+  const formats = weightKind === undefined ? undefined : WEIGHT_FORMATS[weightKind]
+  const format = inputKind === undefined ? undefined : formats?.[inputKind]
+  if (format !== undefined && weight.isFakeQuant) return format
+  const inputs = input === undefined ? '16-bit inputs' : `inputs of ${describeQuantizer(input)}`
+  const stored = weight.isFakeQuant ? '' : ' stored compressed'
+  throw unsupported(
+    module,
+    `weights of ${describeQuantizer(weight)}${stored} with ${inputs} have no export format`,
+  )
 }
 
-function integerFormat(module: string, weight: QuantizerAttributes, input: QuantizerState): WeightFormat {
-  const { numBits, block, axis } = weight
-  if (numBits === 4 && isOneBlock(block) && !block.isDynamic && block.scaleBits === undefined) {
-    if (input !== undefined) throw unsupported(module, 'INT4 weights are written with 16-bit inputs only')
-    return 'int4_awq'
-  }
-  if (numBits === 8 && block === undefined && axis === 0) {
-    if (input === undefined) return 'int8_wo'
-    if (input.numBits === 8 && input.block === undefined && input.axis === undefined) return 'int8_sq'
-    throw unsupported(module, 'INT8 weights need INT8 inputs with one scale, or 16-bit inputs')
-  }
-  throw unsupported(module, 'integer weights are INT8 with axis 0, or INT4 in static blocks')
+function numberKind(quantizer: QuantizerAttributes): NumberKind | undefined {
+  const description = describeQuantizer(quantizer)
+  return isNumberKindKey(description) ? NUMBER_KINDS[description] : undefined
 }
 
-function fp8Format(module: string, weight: QuantizerAttributes, input: QuantizerState): WeightFormat {
-  const { block, axis } = weight
+function isNumberKindKey(text: string): text is keyof typeof NUMBER_KINDS {
+  return Object.hasOwn(NUMBER_KINDS, text)
+}
+
+/** Numbers and granularity in words; block sizes are left to the format. */
+function describeQuantizer({ numBits, axis, block, isDynamic }: QuantizerAttributes): string {
+  const numbers = typeof numBits === 'number' ? `int${String(numBits)}` : numBits
   if (block === undefined) {
-    if (axis === undefined) {
-      if (input === undefined || isPlainFp8(input)) return 'fp8'
-      throw unsupported(module, 'FP8 weights with one scale need FP8 inputs with one scale, or 16-bit inputs')
-    }
-    if (axis === 0 && (input === undefined || (input.numBits === 'e4m3' && input.isDynamic)))
-      return 'fp8_pc_pt'
-    throw unsupported(module, 'FP8 weights per channel need axis 0 and FP8 inputs per token')
+    if (isDynamic) return `${numbers} per token`
+    return axis === undefined ? `${numbers} per tensor` : `${numbers} per axis ${String(axis)}`
   }
-  if (isOneBlock(block) && block.isDynamic && block.scaleBits === 'e8m0') {
-    if (input === undefined || isMx(input, 'e4m3')) return 'mxfp8'
-    throw unsupported(module, 'MXFP8 weights need MXFP8 inputs, or 16-bit inputs')
-  }
-  const isTile = block.last === 128 && block.secondLast === 128 && !block.isDynamic
-  if (isTile && weight.isFakeQuant && input === undefined) return 'fp8_pb_wo'
-  throw unsupported(module, 'FP8 weights in blocks are 128 x 128 tiles with 16-bit inputs')
+  const scales = block.scaleBits === undefined ? 'f32' : String(block.scaleBits)
+  const kind = block.isDynamic ? 'dynamic' : 'static'
+  return `${numbers} in ${kind} ${blockShape(block)} with ${scales} scales`
 }
 
-function fp4Format(module: string, weight: QuantizerAttributes, input: QuantizerState): WeightFormat {
-  const { block } = weight
-  if (!isOneBlock(block)) throw unsupported(module, 'FP4 weights need blocks along the last axis')
-  const isStatic = !block.isDynamic
-  const isFp8Input = input !== undefined && isPlainFp8(input)
-  if (block.scaleBits === 'e4m3') {
-    if (input === undefined) return isStatic ? 'w4a16_nvfp4_static' : 'w4a16_nvfp4'
-    if (isFp8Input && !isStatic) return 'w4a8_nvfp4_fp8'
-    const isNvfp4Input =
-      input.numBits === 'e2m1' && input.block?.scaleBits === 'e4m3' && input.block.isDynamic
-    if (isNvfp4Input) return isStatic ? 'nvfp4_static' : 'nvfp4'
-    throw unsupported(module, 'NVFP4 weights need NVFP4, FP8 (dynamic blocks only) or 16-bit inputs')
-  }
-  if (block.scaleBits === 'e8m0' && block.isDynamic) {
-    if (isFp8Input) return 'w4a8_mxfp4_fp8'
-    if (input === undefined || isMx(input, 'e2m1')) return 'mxfp4'
-    throw unsupported(module, 'MXFP4 weights need MXFP4, FP8 or 16-bit inputs')
-  }
-  throw unsupported(module, 'FP4 weights need E4M3 scales, or E8M0 scales in dynamic blocks')
-}
-
-function isOneBlock(
-  block: BlockSizes | undefined,
-): block is BlockSizes & { readonly last: number; readonly secondLast: undefined } {
-  return block?.last !== undefined && block.secondLast === undefined
-}
-
-function isPlainFp8(input: QuantizerAttributes): boolean {
-  return input.numBits === 'e4m3' && input.block === undefined && input.axis === undefined && !input.isDynamic
-}
-
-function isMx(input: QuantizerAttributes, numBits: 'e4m3' | 'e2m1'): boolean {
-  return input.numBits === numBits && input.block?.scaleBits === 'e8m0' && input.block.isDynamic
-}
-
-function storedBlockSize(format: WeightFormat, block: BlockSizes | undefined): number | undefined {
-  return format === 'fp8_pb_wo' ? undefined : block?.last
+function blockShape({ last, secondLast }: BlockSizes): string {
+  if (secondLast === undefined) return 'blocks'
+  return last === secondLast ? `tiles of ${String(last)}` : `tiles of ${String(secondLast)} x ${String(last)}`
 }
 
 function staticSearch(
@@ -160,8 +151,7 @@ function inputScale(
   { method }: FormatRules,
 ): ModuleFormat['inputScale'] {
   const divisor = activationDivisor(format)
-  if (input === undefined || divisor === undefined || input.isDynamic || input.usesConstantAmax)
-    return undefined
+  if (input === undefined || divisor === undefined || input.usesConstantAmax) return undefined
   if (input.constantAmax !== undefined) return { kind: 'constant', amax: input.constantAmax, divisor }
   return method === 'none' ? undefined : { kind: 'calibrated', divisor }
 }

@@ -1,43 +1,31 @@
 /** `cfg` of a recipe entry to attributes: a numerics name, or ModelOpt's keys, or a numerics name with keys on top. */
 import { DEFAULT_ATTRIBUTES, isNumericsName, NUMERICS } from './numerics.ts'
-import type { BlockSizes, NumBits, QuantizerAttributes } from './recipe.ts'
+import type { NumBits, QuantizerAttributes } from './recipe.ts'
 import type { YamlValue } from './yaml-reader.ts'
-
-const ATTRIBUTE_KEYS = [
-  '$import',
-  'num_bits',
-  'axis',
-  'block_sizes',
-  'type',
-  'constant_amax',
-  'use_constant_amax',
-  'fake_quant',
-  'enable',
-]
 
 /** How a name in `$import` is looked up: the imports of the recipe map a local name to a file. */
 export type ImportNames = ReadonlyMap<string, string>
 
-/** Throws RECIPE_INVALID with line and key for an unknown key, name, type or number. */
+/** What each key of a `cfg` changes, in the order in which they are applied. */
+const READERS: Readonly<Record<string, (value: YamlValue) => Partial<QuantizerAttributes>>> = {
+  num_bits: (value) => ({ numBits: parseNumBits(value) }),
+  axis: (value) => ({ axis: parseAxis(value) }),
+  block_sizes: parseBlockSizes,
+  type: (value) => ({ isDynamic: value.choice(['static', 'dynamic']) === 'dynamic' }),
+  constant_amax: (value) => ({ constantAmax: value.isNull() ? undefined : positive(value) }),
+  use_constant_amax: (value) => ({ usesConstantAmax: value.boolean() }),
+  fake_quant: (value) => ({ isFakeQuant: value.boolean() }),
+}
+
+/** Throws RECIPE_INVALID with line and key for an unknown key, name, type or number. `enable` inside a cfg is left to the caller. */
 export function parseAttributes(cfg: YamlValue, imports: ImportNames): QuantizerAttributes {
   if (!cfg.isMapping()) return importNumerics(cfg, imports)
-  const fields = cfg.fields(ATTRIBUTE_KEYS)
+  const fields = cfg.fields(['$import', ...Object.keys(READERS), 'enable'])
   const base = fields.get('$import')
   let result = base === undefined ? DEFAULT_ATTRIBUTES : importNumerics(base, imports)
-  const set = (changes: Partial<QuantizerAttributes>): void => {
-    result = { ...result, ...changes }
-  }
-  for (const [name, value] of fields) {
-    if (name === 'num_bits') set({ numBits: parseNumBits(value) })
-    if (name === 'axis') set({ axis: parseAxis(value) })
-    if (name === 'block_sizes') {
-      const { block, isDynamic } = parseBlockSizes(value)
-      set({ block, isDynamic: isDynamic || result.isDynamic })
-    }
-    if (name === 'type') set({ isDynamic: value.choice(['static', 'dynamic']) === 'dynamic' })
-    if (name === 'constant_amax') set({ constantAmax: value.isNull() ? undefined : positive(value) })
-    if (name === 'use_constant_amax') set({ usesConstantAmax: value.boolean() })
-    if (name === 'fake_quant') set({ isFakeQuant: value.boolean() })
+  for (const [name, read] of Object.entries(READERS)) {
+    const value = fields.get(name)
+    if (value !== undefined) result = { ...result, ...read(value) }
   }
   return result
 }
@@ -79,31 +67,30 @@ function parseAxis(value: YamlValue): number | undefined {
   return wholeNumber(value, -8, 8)
 }
 
-/** Block sizes of `{-1: null}` mean one scale for each vector of the last axis, i.e. per token. */
-function parseBlockSizes(value: YamlValue): {
-  readonly block: BlockSizes | undefined
-  readonly isDynamic: boolean
-} {
-  if (value.isNull()) return { block: undefined, isDynamic: false }
+/** Block sizes of `{-1: null, type: dynamic}` mean one scale for each vector of the last axis, i.e. per token. */
+function parseBlockSizes(value: YamlValue): Partial<QuantizerAttributes> {
+  if (value.isNull()) return { block: undefined }
   const fields = value.fields(['-1', '-2', 'type', 'scale_bits', 'four_over_six'])
-  const size = (name: string): number | undefined => {
+  const given = (name: string): YamlValue | undefined => {
     const field = fields.get(name)
-    return field === undefined || field.isNull() ? undefined : wholeNumber(field, 1, 1 << 20)
+    return field?.isNull() === true ? undefined : field
+  }
+  const size = (name: string): number | undefined => {
+    const field = given(name)
+    return field === undefined ? undefined : wholeNumber(field, 1, 1 << 20)
   }
   const [last, secondLast] = [size('-1'), size('-2')]
   const isDynamic = fields.get('type')?.choice(['static', 'dynamic']) === 'dynamic'
   if (last === undefined && secondLast === undefined) return { block: undefined, isDynamic }
-  const scaleBits = fields.get('scale_bits')
-  const isFourOverSix = fields.get('four_over_six')?.boolean() ?? false
+  const scaleBits = given('scale_bits')
   return {
     block: {
       last,
       secondLast,
       isDynamic,
-      scaleBits: scaleBits === undefined || scaleBits.isNull() ? undefined : parseNumBits(scaleBits),
-      isFourOverSix,
+      scaleBits: scaleBits === undefined ? undefined : parseNumBits(scaleBits),
+      isFourOverSix: fields.get('four_over_six')?.boolean() ?? false,
     },
-    isDynamic: false,
   }
 }
 

@@ -38,29 +38,48 @@ type Fields = ReadonlyMap<string, YamlValue>
 
 /** Throws RECIPE_INVALID. `name` is used in messages and when the text has no name of its own. */
 export function parseRecipe(name: string, text: string): Recipe {
-  const [first, second, ...rest] = readYaml(name, text).filter((document) => !document.isNull())
-  const root = second ?? first
-  if (root === undefined)
-    throw recipeInvalid(name, undefined, 'the recipe is empty', 'describe what to quantize')
-  if (rest.length > 0) throw rest[0]?.invalid('a recipe has at most two YAML documents') ?? root.invalid('')
-  const fields = root.fields(TOP_KEYS)
-  const imports = parseImports((second === undefined ? fields : first?.fields(['imports']))?.get('imports'))
+  const { root, fields, imports } = readRoot(name, text)
   const quantize = quantizeFields(root, fields, imports)
   const { method, hasScaleSweep } = quantize.preset ?? parseAlgorithm(quantize.fields.get('algorithm'))
+  const entries = quantize.preset?.entries ?? parseEntries(root, quantize.fields, imports)
   return {
     name: fields.get('name')?.text() ?? name,
     purpose: readPurpose(fields),
-    entries: [
-      ...(quantize.preset?.entries ?? parseEntries(root, quantize.fields, imports)),
-      ...kvEntries(fields),
-    ],
+    entries: [...entries, ...kvEntries(fields)],
     method,
     hasScaleSweep,
+    ...parseRunPart(fields),
+    sourceText: text,
+  }
+}
+
+interface RecipeRoot {
+  readonly root: YamlValue
+  readonly fields: Fields
+  readonly imports: ImportNames
+}
+
+/** One document, or two of which the first holds only the imports. */
+function readRoot(name: string, text: string): RecipeRoot {
+  const [first, second, third] = readYaml(name, text).filter((document) => !document.isNull())
+  if (first === undefined)
+    throw recipeInvalid(name, undefined, 'the recipe is empty', 'describe what to quantize')
+  if (third !== undefined) throw third.invalid('a recipe has at most two YAML documents')
+  const root = second ?? first
+  const fields = root.fields(TOP_KEYS)
+  const imports = second === undefined ? fields : first.fields(['imports'])
+  return { root, fields, imports: parseImports(imports.get('imports')) }
+}
+
+/** What is about the run and not about modules. */
+function parseRunPart(
+  fields: Fields,
+): Pick<Recipe, 'calibration' | 'expertInputScale' | 'fallback' | 'dialect'> {
+  return {
     calibration: parseCalibration(fields.get('calibration')),
     expertInputScale: fields.get('expert_input_scale')?.choice(EXPERT_INPUT_SCALES),
     fallback: fields.get('fallback')?.choice(['layer_maximum']) ?? 'layer_maximum',
     dialect: fields.get('dialect')?.choice(DIALECTS),
-    sourceText: text,
   }
 }
 
@@ -146,21 +165,32 @@ function parseEntry(item: YamlValue, imports: ImportNames): readonly RecipeEntry
   const pattern = fields.get('quantizer_name')
   if (pattern === undefined)
     throw item.invalid('quantizer_name is missing', 'say which quantizers this is about')
-  const cfg = fields.get('cfg')
-  const enable = fields.get('enable')
-  const hasCfg = cfg !== undefined && !cfg.isNull()
-  if (!hasCfg && enable === undefined)
-    throw item.invalid('neither cfg nor enable is given', 'give one of them')
-  const inner = hasCfg && cfg.isMapping() ? cfg.entries().get('enable') : undefined
   return [
     {
       pattern: pattern.text(),
       parentClass: fields.get('parent_class')?.text(),
-      cfg: hasCfg ? parseAttributes(cfg, imports) : undefined,
-      isEnabled: (enable ?? inner)?.boolean() ?? true,
+      ...parseEffect(item, fields, imports),
       place: pattern.place,
     },
   ]
+}
+
+/** A cfg switches on by itself; `enable` may stand beside it or inside it. */
+function parseEffect(
+  item: YamlValue,
+  fields: Fields,
+  imports: ImportNames,
+): Pick<RecipeEntry, 'cfg' | 'isEnabled'> {
+  const given = fields.get('cfg')
+  const cfg = given?.isNull() === true ? undefined : given
+  const inner = cfg?.isMapping() === true ? cfg.entries().get('enable') : undefined
+  const enable = fields.get('enable') ?? inner
+  if (cfg === undefined && enable === undefined)
+    throw item.invalid('neither cfg nor enable is given', 'give one of them')
+  return {
+    cfg: cfg === undefined ? undefined : parseAttributes(cfg, imports),
+    isEnabled: enable?.boolean() ?? true,
+  }
 }
 
 function importUnit(value: YamlValue, imports: ImportNames): readonly RecipeEntry[] {

@@ -202,7 +202,7 @@ function refuseAliases(file: YamlFile, node: Node | null, depth: number): void {
   const here = new YamlValue(file, node, '', 0)
   if (isAlias(node)) throw here.invalid('aliases are not allowed in recipes', 'write the value out')
   if (depth > DEPTH_LIMIT) throw here.invalid('nested too deep')
-  if (isMap(node)) mapEntries(node, (_, value) => [refuseAliases(file, value, depth + 1), undefined])
+  if (isMap(node)) for (const pair of node.items) refuseAliases(file, toNode(pair.value), depth + 1)
   if (isSeq(node)) for (const item of node.items) refuseAliases(file, toNode(item), depth + 1)
 }
 
