@@ -11,7 +11,8 @@ import type { HostApi, HostEvents, HostStartRequest } from './host-api.ts'
 import type { JobEnvironment } from './jobs/job-observer.ts'
 import { JobRecord } from './jobs/job-record.ts'
 import { openModel, type OpenedModel } from './jobs/prepare-run.ts'
-import { freeDiskBytes, runJob } from './jobs/run-job.ts'
+import { freeDiskBytes } from './jobs/free-disk.ts'
+import { runJob } from './jobs/run-job.ts'
 import { probeDevices } from './pool/probe-devices.ts'
 
 export interface EngineHostOptions {

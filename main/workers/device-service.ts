@@ -7,7 +7,7 @@ import type { WeightReader } from '../engine/calibration/weight-reader.ts'
 import { OrtRuntime } from '../engine/device/ort-runtime.ts'
 import { listDevices } from '../engine/device/probe-devices.ts'
 import { DescriptorReader } from '../engine/io/node/descriptor-reader.ts'
-import { SharedWeightReader } from '../engine/io/node/shared-weight-reader.ts'
+import { SharedWeightReader } from './shared-weight-reader.ts'
 import type { DeviceCallName, DeviceCalls, DeviceRequest } from './device-protocol.ts'
 
 type Reader = WeightReader & { readonly bytesRead: number; close?: () => void }

@@ -1,7 +1,7 @@
 /** Entry of an export worker: one task at a time, state isolated in this thread's arena. Never loads ONNX Runtime. */
 import { parentPort, workerData } from 'node:worker_threads'
 import { AppError, invariant } from '../../shared/errors/app-error.ts'
-import { runExportTask } from '../engine/io/node/run-export-task.ts'
+import { runExportTask } from './run-export-task.ts'
 import { KernelArena } from '../engine/kernels/wasm/kernel-arena.ts'
 import type { ExportWorkerData, TaskMessage, TaskReply } from './export-protocol.ts'
 

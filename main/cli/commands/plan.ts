@@ -1,7 +1,7 @@
 import { planText } from '../../engine/pipeline/plan-text.ts'
 import { summarisePlan } from '../../engine/pipeline/summarise-plan.ts'
 import { prepareRun } from '../../host/jobs/prepare-run.ts'
-import { freeDiskBytes } from '../../host/jobs/run-job.ts'
+import { freeDiskBytes } from '../../host/jobs/free-disk.ts'
 import { parseArguments, userPath } from '../arguments.ts'
 import type { Command } from '../command.ts'
 import { readRunOptions, RUN_OPTION_HELP, RUN_OPTION_TABLE } from '../run-arguments.ts'

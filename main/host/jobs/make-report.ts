@@ -1,11 +1,11 @@
 /** The report of a finished run, as the Result view and `run --json` show it. */
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { QualityFinding, RunReport, UncoveredExpert } from '../../../shared/domain/job.ts'
+import type { QualityFinding, RunReport } from '../../../shared/domain/job.ts'
 import { serveCommands } from '../../engine/export/serve-commands.ts'
-import { listUncoveredExperts } from '../../engine/pipeline/resolve-activation-scales.ts'
 import type { JobClock } from './job-clock.ts'
-import type { RunParts } from './seal-export.ts'
+import type { RunParts } from './run-parts.ts'
+import { uncoveredExperts } from './uncovered-experts.ts'
 
 export async function makeReport(parts: RunParts, finalPath: string, clock: JobClock): Promise<RunReport> {
   const { prepared, sweep, resolved, calibrated, workerCount } = parts
@@ -45,26 +45,6 @@ export async function makeReport(parts: RunParts, finalPath: string, clock: JobC
     bytesRead: sweep.bytesRead + calibrated.bytesRead,
     peakResidentBytes: process.resourceUsage().maxRSS * 1024,
   }
-}
-
-export function uncoveredExperts(
-  parts: Pick<RunParts, 'prepared' | 'calibrated'>,
-): readonly UncoveredExpert[] {
-  const { plan, model } = parts.prepared
-  const layers = new Map(
-    model.modules.flatMap((module) =>
-      module.kind === 'experts' ? [[module.name, module.layerIndex] as const] : [],
-    ),
-  )
-  const scales = plan.activationScales.filter(
-    (scale) => scale.scope !== 'module' && scale.constantAmax === undefined,
-  )
-  const scope = scales[0]?.scope ?? 'none'
-  return listUncoveredExperts(
-    parts.calibrated.stats,
-    (module) => layers.get(module),
-    scope === 'module' ? 'none' : scope,
-  )
 }
 
 async function listFiles(folder: string): Promise<{ fileName: string; sizeBytes: number }[]> {

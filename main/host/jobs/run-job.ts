@@ -2,7 +2,7 @@
  * One run from request to published export: prepare, preflight, sweep, seal, check. The partial folder is removed when the input was
  * wrong or the user cancelled; a failure of the environment leaves nothing published either.
  */
-import { open, readFile, rm, statfs, type FileHandle } from 'node:fs/promises'
+import { open, readFile, rm, type FileHandle } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { RunReport } from '../../../shared/domain/job.ts'
 import { formatBytes } from '../../../shared/domain/format-text.ts'
@@ -18,6 +18,7 @@ import { WorkerPool } from '../pool/worker-pool.ts'
 import { calibrateAndExport } from './calibrate-stage.ts'
 import { checkPublished } from './check-export.ts'
 import { cancelled, ExportSweep } from './export-sweep.ts'
+import { freeDiskBytes } from './free-disk.ts'
 import { JobClock } from './job-clock.ts'
 import { keepLog, type LoggedObserver } from './job-log.ts'
 import type { JobEnvironment, JobObserver } from './job-observer.ts'
@@ -32,6 +33,7 @@ import {
 import { prepareRun, type PreparedRun } from './prepare-run.ts'
 import { makeReport } from './make-report.ts'
 import { runIdentity } from './run-identity.ts'
+import type { CalibrationOutcome } from './run-parts.ts'
 import { closeAll, journalPath, openWorkFolder, type WorkFolder } from './work-folder.ts'
 import { sealExport, writeActivationScales } from './seal-export.ts'
 
@@ -158,12 +160,6 @@ function makeSweep(
   })
 }
 
-export interface CalibrationOutcome {
-  readonly stats: CalibrationStats
-  readonly device: string
-  readonly bytesRead: number
-}
-
 async function runSweep(
   request: HostStartRequest,
   environment: JobEnvironment,
@@ -204,16 +200,5 @@ async function checkDisk(output: OutputFolder, neededBytes: number, isResumed: b
       problem: `the export needs ${formatBytes(neededBytes, 'en')}, ${formatBytes(freeBytes, 'en')} are free`,
       remedy: 'free some space or choose another output folder',
     })
-  }
-}
-
-/** Free bytes of the file system that will hold `path` (or its deepest existing ancestor); undefined when the system does not say. */
-export async function freeDiskBytes(path: string): Promise<number | undefined> {
-  try {
-    const { bavail, bsize } = await statfs(path)
-    return bavail * bsize
-  } catch {
-    const parent = dirname(path)
-    return parent === path ? undefined : freeDiskBytes(parent)
   }
 }

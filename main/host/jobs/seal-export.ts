@@ -6,28 +6,11 @@ import { cpus, platform, release, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { writeCalibrationDump } from '../../engine/calibration/amax-dump.ts'
 import { fromFsError } from '../../engine/io/node/fs-error.ts'
-import type { ResolvedScale, ResolvedScales } from '../../engine/pipeline/resolve-activation-scales.ts'
+import type { ResolvedScale } from '../../engine/pipeline/resolve-activation-scales.ts'
 import { recipeText } from '../../engine/recipes/recipe-text.ts'
-import type { HostStartRequest } from '../host-api.ts'
-import type { ExportSweep } from './export-sweep.ts'
-import type { LoggedObserver } from './job-log.ts'
-import type { JobEnvironment } from './job-observer.ts'
 import { copySideFile, writeSmallFile } from './output-folder.ts'
-import type { PreparedRun } from './prepare-run.ts'
-import type { CalibrationOutcome } from './run-job.ts'
-import { uncoveredExperts } from './make-report.ts'
-
-/** What a run has in hand when its tensors are written. */
-export interface RunParts {
-  readonly request: HostStartRequest
-  readonly environment: JobEnvironment
-  readonly prepared: PreparedRun
-  readonly sweep: ExportSweep
-  readonly resolved: ResolvedScales
-  readonly calibrated: CalibrationOutcome
-  readonly workerCount: number
-  readonly lines: LoggedObserver['lines']
-}
+import type { RunParts } from './run-parts.ts'
+import { uncoveredExperts } from './uncovered-experts.ts'
 
 /** Writes each f32 scale at its planned place and records its hash. */
 export function writeActivationScales(

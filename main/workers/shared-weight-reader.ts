@@ -3,11 +3,11 @@
  * hands the memory on for export. So every byte of a layer is read from disk once. Units without a layer stay private.
  */
 import type { MessagePort } from 'node:worker_threads'
-import { AppError } from '../../../../shared/errors/app-error.ts'
-import type { FilledRange, UnitReply, UnitRequest } from '../../../workers/unit-protocol.ts'
-import type { WeightReader, WeightUnit } from '../../calibration/weight-reader.ts'
-import type { TensorSlice } from '../../checkpoint/checkpoint.ts'
-import { readFully } from './read-fully.ts'
+import { AppError } from '../../shared/errors/app-error.ts'
+import type { FilledRange, UnitReply, UnitRequest } from './unit-protocol.ts'
+import type { WeightReader, WeightUnit } from '../engine/calibration/weight-reader.ts'
+import type { TensorSlice } from '../engine/checkpoint/checkpoint.ts'
+import { readFully } from '../engine/io/node/read-fully.ts'
 
 /** Slices start on cache lines. */
 const ALIGNMENT_BYTES = 64

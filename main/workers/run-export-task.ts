@@ -4,8 +4,8 @@
  */
 import { createHash } from 'node:crypto'
 import { writeSync } from 'node:fs'
-import type { Dtype } from '../../../../shared/domain/dtype.ts'
-import { AppError, invariant } from '../../../../shared/errors/app-error.ts'
+import type { Dtype } from '../../shared/domain/dtype.ts'
+import { AppError, invariant } from '../../shared/errors/app-error.ts'
 import type {
   DeadWeight,
   OutputPlace,
@@ -13,12 +13,12 @@ import type {
   TaskResult,
   WorkerMember,
   WorkerTask,
-} from '../../../workers/export-protocol.ts'
-import type { KernelArena } from '../../kernels/wasm/kernel-arena.ts'
-import type { ExportProfile, ModuleFormat } from '../../quant/formats.ts'
-import { needsTensorAmax } from '../../quant/layout.ts'
-import { fromFsError } from './fs-error.ts'
-import { readFully } from './read-fully.ts'
+} from './export-protocol.ts'
+import type { KernelArena } from '../engine/kernels/wasm/kernel-arena.ts'
+import type { ExportProfile, ModuleFormat } from '../engine/quant/formats.ts'
+import { needsTensorAmax } from '../engine/quant/layout.ts'
+import { fromFsError } from '../engine/io/node/fs-error.ts'
+import { readFully } from '../engine/io/node/read-fully.ts'
 
 /** Bytes of a pass-through tensor in flight. Large enough for sequential disk speed, small against the memory budget. */
 const COPY_CHUNK_BYTES = 8 * 1024 * 1024

@@ -1,0 +1,104 @@
+/**
+ * Calibration and export in one sweep: the device worker runs the forward pass layer by layer in memory that this side lends, and the
+ * export workers quantize from the same memory as soon as the forward pass is done with it.
+ */
+import type { FileHandle } from 'node:fs/promises'
+import { mergeStats, EMPTY_STATS, type CalibrationStats } from '../../engine/calibration/stats.ts'
+import { readCalibrationFiles } from '../../engine/io/node/calibration-files.ts'
+import type { HostStartRequest } from '../host-api.ts'
+import { DeviceClient } from '../pool/device-client.ts'
+import { chooseDevice } from '../pool/probe-devices.ts'
+import { UnitExchange } from '../pool/unit-exchange.ts'
+import { cancelled, type ExportSweep } from './export-sweep.ts'
+import type { JobEnvironment, JobObserver } from './job-observer.ts'
+import type { PreparedRun } from './prepare-run.ts'
+import type { CalibrationOutcome } from './run-parts.ts'
+
+/** How soon a cancel reaches the device worker, which looks between two runs of a graph. */
+const CANCEL_POLL_MS = 100
+
+interface Stage {
+  readonly client: DeviceClient
+  readonly exchange: UnitExchange
+  readonly observer: JobObserver
+  readonly prepared: PreparedRun
+}
+
+/** Throws CANCELLED, what data and device say, and the first failure of an export task. */
+export async function calibrateAndExport(
+  request: HostStartRequest,
+  environment: JobEnvironment,
+  observer: JobObserver,
+  prepared: PreparedRun,
+  sweep: ExportSweep,
+  sources: readonly FileHandle[],
+): Promise<CalibrationOutcome> {
+  const device = await chooseDevice(request.options.device, environment.deviceWorkerFile)
+  const client = await DeviceClient.start({ workerFile: environment.deviceWorkerFile, device })
+  const exchange = new UnitExchange(sweep, () => {
+    client.cancel()
+  })
+  const poll = setInterval(() => {
+    if (observer.isCancelled()) client.cancel()
+  }, CANCEL_POLL_MS)
+  try {
+    const stage = { client, exchange, observer, prepared }
+    const tokenCount = await startCalibration(stage, request, sources)
+    observer.log('info', `calibrating on ${device} with ${String(tokenCount)} tokens`)
+    const stats = await runLayers(stage)
+    const finished = await client.finishCalibration()
+    await exchange.settle()
+    observer.stageDone('calibrate')
+    return { stats: mergeStats(stats, finished.stats), device, bytesRead: finished.bytesRead }
+  } catch (error: unknown) {
+    await exchange.settle() // a failed export task is the cause, the device worker's CANCELLED its effect
+    if (observer.isCancelled()) throw cancelled()
+    throw error
+  } finally {
+    clearInterval(poll)
+    await client.close()
+    exchange.close()
+  }
+}
+
+async function startCalibration(
+  { client, exchange, observer, prepared }: Stage,
+  request: HostStartRequest,
+  sources: readonly FileHandle[],
+): Promise<number> {
+  const { samples, sequenceLength } = request.options
+  const { checkpoint, model } = prepared
+  observer.stageStarted('calibrate', model.text.layerCount, 'layers')
+  const data = await client.loadData(
+    await readCalibrationFiles({
+      checkpoint,
+      vocabSize: model.text.vocabSize,
+      calibrationPath: request.calibrationPath,
+      samples,
+      sequenceLength,
+    }),
+  )
+  for (const warning of data.warnings) observer.log('warn', warning)
+  const { tokenCount } = await client.startCalibration({
+    model,
+    descriptors: sources.map((handle) => handle.fd),
+    batches: [data.batch],
+    unitPort: exchange.workerPort,
+  })
+  return tokenCount
+}
+
+async function runLayers({ client, observer, prepared }: Stage): Promise<CalibrationStats> {
+  const { layerCount } = prepared.model.text
+  let stats = EMPTY_STATS
+  for (let layer = 0; layer < layerCount; layer += 1) {
+    observer.layerActive(layer)
+    const ofLayer = await client.runLayer(layer, (done, total) => {
+      observer.stageProgress('calibrate', layer + done / total)
+    })
+    stats = mergeStats(stats, ofLayer)
+    observer.stageProgress('calibrate', layer + 1)
+    for (const tokens of ofLayer.expertTokens.values()) observer.expertTokens(layer, [...tokens])
+  }
+  return stats
+}

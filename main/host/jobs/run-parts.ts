@@ -1,0 +1,27 @@
+/** What a run has in hand between its stages. Types only, so that the stages need not import one another. */
+import type { CalibrationStats } from '../../engine/calibration/stats.ts'
+import type { ResolvedScales } from '../../engine/pipeline/resolve-activation-scales.ts'
+import type { HostStartRequest } from '../host-api.ts'
+import type { ExportSweep } from './export-sweep.ts'
+import type { LoggedObserver } from './job-log.ts'
+import type { JobEnvironment } from './job-observer.ts'
+import type { PreparedRun } from './prepare-run.ts'
+
+export interface CalibrationOutcome {
+  readonly stats: CalibrationStats
+  /** `none` when nothing was calibrated. */
+  readonly device: string
+  /** Source bytes that the device worker read. */
+  readonly bytesRead: number
+}
+
+export interface RunParts {
+  readonly request: HostStartRequest
+  readonly environment: JobEnvironment
+  readonly prepared: PreparedRun
+  readonly sweep: ExportSweep
+  readonly resolved: ResolvedScales
+  readonly calibrated: CalibrationOutcome
+  readonly workerCount: number
+  readonly lines: LoggedObserver['lines']
+}
