@@ -44,6 +44,16 @@ async function writeAmax(amax: ExportFixture['amax']): Promise<string | undefine
   return path
 }
 
+/** Everything that no activation statistic goes into. */
+const isWeightOnly = (name: string): boolean => !/\.(input_scale|k_scale|v_scale)$/.test(name)
+
+async function weightHashes(outputPath: string): Promise<Record<string, string>> {
+  const receipt = JSON.parse(await readFile(join(outputPath, 'quantmill/receipt.json'), 'utf8')) as {
+    tensors: Record<string, string>
+  }
+  return Object.fromEntries(Object.entries(receipt.tensors).filter(([name]) => isWeightOnly(name)))
+}
+
 describe('identical profile', () => {
   test.each(RECIPES)('%s has the bytes of the reference export', async (recipe) => {
     const fixture = await readFixture(recipe)
@@ -63,4 +73,18 @@ describe('identical profile', () => {
     >
     expect(config['quantization_config']).toEqual(fixture.quantizationConfig)
   })
+
+  test.each(['nvfp4_experts_only-kv_fp8', 'nvfp4_default-kv_fp8', 'fp8_default-kv_fp8'])(
+    '%s calibrated by ourselves differs in activation scales only',
+    async (recipe) => {
+      const { amax } = await readFixture(recipe)
+      const options = { recipe, profile: 'identical' as const, samples: 4, sequenceLength: 64 }
+      const given = await runForTest({ options, amaxPath: await writeAmax(amax) })
+      const own = await runForTest({ options })
+      const expected = await weightHashes(given.outputPath)
+      expect(Object.keys(expected).length).toBeGreaterThan(900)
+      expect(await weightHashes(own.outputPath)).toEqual(expected)
+      expect(own.report.calibratedTokens).toBe(256)
+    },
+  )
 })
