@@ -43,7 +43,7 @@ export function parseRecipe(name: string, text: string): Recipe {
   const { method, hasScaleSweep } = quantize.preset ?? parseAlgorithm(quantize.fields.get('algorithm'))
   const entries = quantize.preset?.entries ?? parseEntries(root, quantize.fields, imports)
   return {
-    name: fields.get('name')?.text() ?? name,
+    name: fields.get('name')?.text() ?? nameOfFile(name),
     purpose: readPurpose(fields),
     entries: [...entries, ...kvEntries(fields)],
     method,
@@ -51,6 +51,16 @@ export function parseRecipe(name: string, text: string): Recipe {
     ...parseRunPart(fields),
     sourceText: text,
   }
+}
+
+/** `/home/me/mine.yaml` -> `mine`: the name ends up in reports, the path must not. */
+function nameOfFile(path: string): string {
+  return (
+    path
+      .split(/[/\\]/)
+      .at(-1)
+      ?.replace(/\.ya?ml$/i, '') ?? path
+  )
 }
 
 interface RecipeRoot {

@@ -73,6 +73,11 @@ quantize:
   expect(summariseRecipe(recipe)).toMatchObject({ formats: ['mxfp8'], kvCache: 'nvfp4_cast' })
 })
 
+test('a recipe without a name is named after its file, without the path', () => {
+  expect(parseRecipe('/home/me/mine.yaml', 'quant_cfg: []').name).toBe('mine')
+  expect(parseRecipe('C:\\recipes\\mine.YML', 'quant_cfg: []').name).toBe('mine')
+})
+
 test.each([
   ['fp8', '{num_bits: [4, 3], axis: null}'],
   ['fp8', '{num_bits: e4m3}'],
