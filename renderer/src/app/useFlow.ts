@@ -1,0 +1,128 @@
+/**
+ * The job from one end to the other: what the views' buttons, the shortcuts and the drops do. The only place that knows several features.
+ */
+import type { GrantPurpose, PathGrant } from '../../../shared/domain/app-info.ts'
+import type { JobId, JobSnapshot } from '../../../shared/domain/job.ts'
+import { onEvent, request } from '../bridge/api.ts'
+import { useCheckpointStore } from '../features/checkpoint/useCheckpointStore.ts'
+import { useFolderStore } from '../features/folders/useFolderStore.ts'
+import { toRunOptions } from '../features/recipe/recipe-draft.ts'
+import { useRecipeStore } from '../features/recipe/useRecipeStore.ts'
+import { useRunStore } from '../features/run/useRunStore.ts'
+import { useAppStore } from './useAppStore.ts'
+
+export interface Flow {
+  /** Listens and asks for what the window shows first; again after a failure. */
+  connect(): Promise<void>
+  openSample(): Promise<void>
+  openFolder(): Promise<void>
+  pickInto(purpose: Exclude<GrantPurpose, 'checkpoint'>): Promise<void>
+  startRun(): Promise<void>
+  watchJob(jobId: JobId): Promise<void>
+  cancelRun(): Promise<void>
+  revealOutput(): Promise<void>
+}
+
+/** A short look at the finished run before its result comes to the front. */
+const RESULT_DELAY_MS = 700
+
+export function useFlow(): Flow {
+  const app = useAppStore()
+  const checkpoint = useCheckpointStore()
+  const folders = useFolderStore()
+  const recipe = useRecipeStore()
+  const run = useRunStore()
+  let isListening = false
+
+  /** Failures of anything a user does here become the notice of the window. */
+  async function guarded(action: () => Promise<void>): Promise<void> {
+    app.notice = undefined
+    try {
+      await action()
+    } catch (error: unknown) {
+      app.report(error)
+    }
+  }
+
+  function pick(purpose: GrantPurpose): Promise<PathGrant | undefined> {
+    return app.known?.hasNativeDialogs === true ? request('grant.pick', { purpose }) : folders.pick(purpose)
+  }
+
+  async function openGrant(grant: PathGrant): Promise<void> {
+    app.step = 'checkpoint'
+    recipe.clear()
+    const summary = await checkpoint.open(grant)
+    if (summary !== undefined) await recipe.begin(grant.grantId, summary.name, summary.totalBytes)
+  }
+
+  async function applyGrant(grant: PathGrant): Promise<void> {
+    switch (grant.purpose) {
+      case 'checkpoint':
+        return openGrant(grant)
+      case 'calibration':
+        recipe.update({ calibrationGrant: grant })
+        break
+      case 'recipe':
+        recipe.update({ recipeGrant: grant })
+        break
+      case 'output':
+        recipe.update({ outputGrant: grant })
+        break
+    }
+    if (checkpoint.opened !== undefined) app.step = 'recipe'
+  }
+
+  function snapshotArrived({ jobId, state }: JobSnapshot): void {
+    if (state.kind !== 'succeeded' || jobId !== run.currentId || app.step !== 'run') return
+    setTimeout(() => {
+      if (app.step === 'run' && run.currentId === jobId) app.step = 'result'
+    }, RESULT_DELAY_MS)
+  }
+
+  async function start(): Promise<void> {
+    const { opened } = checkpoint
+    if (opened === undefined || !recipe.canStart || run.start.kind === 'starting') return
+    app.step = 'run'
+    const { draft } = recipe
+    const isStarted = await run.begin({
+      grantId: opened.grant.grantId,
+      options: toRunOptions(draft),
+      calibrationGrantId: draft.calibrationGrant?.grantId,
+      outputGrantId: draft.outputGrant?.grantId,
+      outputName: recipe.outputName,
+    })
+    // A tiny run may end before its first snapshot is known to be the one in view.
+    if (isStarted && run.current !== undefined) snapshotArrived(run.current)
+  }
+
+  return {
+    connect: () =>
+      guarded(async () => {
+        if (!isListening) {
+          isListening = true
+          onEvent('grant.dropped', (grant) => void guarded(() => applyGrant(grant)))
+          run.listen(snapshotArrived)
+        }
+        await Promise.all([app.load(), recipe.load(), run.recover()])
+      }),
+    openSample: () => guarded(async () => openGrant(await request('grant.use_sample', {}))),
+    openFolder: () =>
+      guarded(async () => {
+        const grant = await pick('checkpoint')
+        if (grant !== undefined) await openGrant(grant)
+      }),
+    pickInto: (purpose) =>
+      guarded(async () => {
+        const grant = await pick(purpose)
+        if (grant !== undefined) await applyGrant(grant)
+      }),
+    startRun: () => guarded(start),
+    watchJob: (jobId) =>
+      guarded(async () => {
+        app.step = 'run'
+        await run.watchJob(jobId)
+      }),
+    cancelRun: () => guarded(() => run.cancel()),
+    revealOutput: () => guarded(() => run.reveal()),
+  }
+}

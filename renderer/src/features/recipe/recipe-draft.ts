@@ -1,0 +1,117 @@
+/** What the user has chosen for a run, as the form holds it, and how it becomes run options. Pure. */
+import type { PathGrant } from '../../../../shared/domain/app-info.ts'
+import {
+  DEFAULT_RUN_OPTIONS,
+  type DeviceChoice,
+  type ExpertInputScaleChoice,
+  type KvCacheChoice,
+  type ProfileChoice,
+  type RunOptions,
+} from '../../../../shared/domain/run-options.ts'
+import { text } from '../../locales/en.ts'
+
+export const RECOMMENDED_RECIPE = 'nvfp4_experts_only-kv_fp8'
+
+/** Below this, a checkpoint is for trying out and gets a calibration that ends in seconds. */
+const SMALL_CHECKPOINT_BYTES = 2 ** 31
+const GIGABYTE = 1e9
+
+export interface RecipeDraft {
+  readonly recipe: string
+  /** A recipe file of the user's; it replaces `recipe`. */
+  readonly recipeGrant: PathGrant | undefined
+  readonly kv: KvCacheChoice | 'recipe'
+  readonly profile: ProfileChoice
+  readonly expertInputScale: ExpertInputScaleChoice | 'default'
+  readonly calibrationGrant: PathGrant | undefined
+  readonly samples: string
+  readonly sequenceLength: string
+  readonly device: DeviceChoice
+  readonly workers: string
+  readonly maxShardGigabytes: string
+  readonly outputGrant: PathGrant | undefined
+  /** undefined = follows checkpoint and recipe. */
+  readonly outputName: string | undefined
+}
+
+export type DraftField = 'samples' | 'sequenceLength' | 'workers' | 'maxShardGigabytes' | 'outputName'
+export type DraftProblems = Readonly<Partial<Record<DraftField, string>>>
+
+export function createDraft(totalBytes: number): RecipeDraft {
+  const isSmall = totalBytes < SMALL_CHECKPOINT_BYTES
+  return {
+    recipe: RECOMMENDED_RECIPE,
+    recipeGrant: undefined,
+    kv: 'recipe',
+    profile: DEFAULT_RUN_OPTIONS.profile,
+    expertInputScale: 'default',
+    calibrationGrant: undefined,
+    samples: String(isSmall ? 16 : DEFAULT_RUN_OPTIONS.samples),
+    sequenceLength: String(isSmall ? 256 : DEFAULT_RUN_OPTIONS.sequenceLength),
+    device: DEFAULT_RUN_OPTIONS.device,
+    workers: String(DEFAULT_RUN_OPTIONS.workers),
+    maxShardGigabytes: String(DEFAULT_RUN_OPTIONS.maxShardSizeBytes / GIGABYTE),
+    outputGrant: undefined,
+    outputName: undefined,
+  }
+}
+
+/** Bounds are those of the contract's schema, so that main never has to refuse what the form accepted. */
+export function draftProblems(draft: RecipeDraft, outputName: string): DraftProblems {
+  const found: [DraftField, string | undefined][] = [
+    ['samples', wholeProblem(draft.samples, 1, 1_000_000)],
+    ['sequenceLength', wholeProblem(draft.sequenceLength, 2, 262_144)],
+    ['workers', wholeProblem(draft.workers, 0, 256)],
+    [
+      'maxShardGigabytes',
+      shardBytes(draft.maxShardGigabytes) === undefined ? text.recipe.problems.shard : undefined,
+    ],
+    [
+      'outputName',
+      /^[A-Za-z0-9_][A-Za-z0-9._+ -]{0,199}$/.test(outputName) ? undefined : text.recipe.problems.name,
+    ],
+  ]
+  return Object.fromEntries(found.filter(([, problem]) => problem !== undefined))
+}
+
+/** Call only with a draft without problems. */
+export function toRunOptions(draft: RecipeDraft): RunOptions {
+  return {
+    recipe: draft.recipeGrant?.grantId ?? draft.recipe,
+    kv: draft.kv === 'recipe' ? undefined : draft.kv,
+    dialect: DEFAULT_RUN_OPTIONS.dialect,
+    profile: draft.profile,
+    expertInputScale: draft.expertInputScale === 'default' ? undefined : draft.expertInputScale,
+    maxShardSizeBytes: shardBytes(draft.maxShardGigabytes) ?? DEFAULT_RUN_OPTIONS.maxShardSizeBytes,
+    samples: Number(draft.samples),
+    sequenceLength: Number(draft.sequenceLength),
+    device: draft.device,
+    workers: Number(draft.workers),
+  }
+}
+
+/** `<checkpoint>-<recipe>`, with what a folder name must not have replaced, cut to the contract's length. */
+export function defaultOutputName(
+  checkpointName: string,
+  draft: Pick<RecipeDraft, 'recipe' | 'recipeGrant'>,
+): string {
+  const recipe = draft.recipeGrant?.name.replace(/\.ya?ml$/i, '') ?? draft.recipe
+  const cleaned = `${checkpointName}-${recipe}`.replace(/[^A-Za-z0-9._+-]+/g, '_').slice(0, 200)
+  return /^[A-Za-z0-9_]/.test(cleaned) ? cleaned : `_${cleaned.slice(1)}`
+}
+
+function wholeProblem(value: string, minimum: number, maximum: number): string | undefined {
+  const isWhole = /^\d{1,9}$/.test(value.trim())
+  const number = Number(value)
+  return isWhole && number >= minimum && number <= maximum
+    ? undefined
+    : text.recipe.problems.whole(minimum, maximum)
+}
+
+/** Accepts a decimal comma as well. */
+function shardBytes(gigabytes: string): number | undefined {
+  const normal = gigabytes.trim().replace(',', '.')
+  if (!/^\d{1,6}(\.\d{1,9})?$/.test(normal)) return undefined
+  const bytes = Math.round(Number(normal) * GIGABYTE)
+  return bytes >= 1_000_000 && bytes <= Number.MAX_SAFE_INTEGER ? bytes : undefined
+}

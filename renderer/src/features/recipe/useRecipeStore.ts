@@ -1,0 +1,128 @@
+/** Recipes, the draft and its plan. Every change plans again after a short pause; only the newest plan is shown. */
+import { defineStore } from 'pinia'
+import { computed, shallowRef } from 'vue'
+import type { GrantId } from '../../../../shared/domain/app-info.ts'
+import type { PlanSummary } from '../../../../shared/domain/plan-summary.ts'
+import type { RecipeSummary } from '../../../../shared/domain/recipe-summary.ts'
+import { AppError, type SerialisedError } from '../../../../shared/errors/app-error.ts'
+import { request } from '../../bridge/api.ts'
+import {
+  createDraft,
+  defaultOutputName,
+  draftProblems,
+  toRunOptions,
+  type RecipeDraft,
+} from './recipe-draft.ts'
+
+export type RecipesState =
+  | { readonly kind: 'loading' }
+  | { readonly kind: 'ready'; readonly recipes: readonly RecipeSummary[] }
+  | { readonly kind: 'failed'; readonly error: SerialisedError }
+
+/** `previous` stays in view while a newer plan is made, so that nothing jumps. */
+export type PlanState =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'invalid' }
+  | { readonly kind: 'planning'; readonly previous: PlanSummary | undefined }
+  | { readonly kind: 'ready'; readonly plan: PlanSummary }
+  | { readonly kind: 'failed'; readonly error: SerialisedError }
+
+interface Subject {
+  readonly grantId: GrantId
+  readonly checkpointName: string
+}
+
+const PAUSE_MS = 150
+
+export const useRecipeStore = defineStore('recipe', () => {
+  const recipes = shallowRef<RecipesState>({ kind: 'loading' })
+  const subject = shallowRef<Subject>()
+  const draft = shallowRef<RecipeDraft>(createDraft(0))
+  const plan = shallowRef<PlanState>({ kind: 'none' })
+  let timer: ReturnType<typeof setTimeout> | undefined
+  let generation = 0
+
+  const outputName = computed(
+    () => draft.value.outputName ?? defaultOutputName(subject.value?.checkpointName ?? '', draft.value),
+  )
+  const problems = computed(() => draftProblems(draft.value, outputName.value))
+  const hasProblems = computed(() => Object.keys(problems.value).length > 0)
+  const recipeLabel = computed(() => draft.value.recipeGrant?.name ?? draft.value.recipe)
+  const listed = computed(() =>
+    recipes.value.kind === 'ready' && draft.value.recipeGrant === undefined
+      ? recipes.value.recipes.find(({ name }) => name === draft.value.recipe)
+      : undefined,
+  )
+  const canStart = computed(() => plan.value.kind === 'ready' && !hasProblems.value)
+
+  async function load(): Promise<void> {
+    recipes.value = { kind: 'loading' }
+    try {
+      recipes.value = { kind: 'ready', recipes: await request('recipe.list', {}) }
+    } catch (error: unknown) {
+      recipes.value = { kind: 'failed', error: AppError.from(error).serialise() }
+    }
+  }
+
+  /** A newly opened checkpoint: sensible defaults and the first plan. */
+  async function begin(grantId: GrantId, checkpointName: string, totalBytes: number): Promise<void> {
+    subject.value = { grantId, checkpointName }
+    draft.value = createDraft(totalBytes)
+    plan.value = { kind: 'none' }
+    await replan()
+  }
+
+  function clear(): void {
+    subject.value = undefined
+    generation += 1
+    clearTimeout(timer)
+    plan.value = { kind: 'none' }
+  }
+
+  function update(change: Partial<RecipeDraft>): void {
+    draft.value = { ...draft.value, ...change }
+    generation += 1
+    clearTimeout(timer)
+    if (hasProblems.value) {
+      plan.value = { kind: 'invalid' }
+      return
+    }
+    plan.value = { kind: 'planning', previous: shownPlan(plan.value) }
+    timer = setTimeout(() => void replan(), PAUSE_MS)
+  }
+
+  async function replan(): Promise<void> {
+    if (subject.value === undefined || hasProblems.value) return
+    generation += 1
+    const mine = generation
+    plan.value = { kind: 'planning', previous: shownPlan(plan.value) }
+    try {
+      const options = toRunOptions(draft.value)
+      const made = await request('plan.make', { grantId: subject.value.grantId, options })
+      if (mine === generation) plan.value = { kind: 'ready', plan: made }
+    } catch (error: unknown) {
+      if (mine === generation) plan.value = { kind: 'failed', error: AppError.from(error).serialise() }
+    }
+  }
+
+  return {
+    recipes,
+    draft,
+    plan,
+    outputName,
+    problems,
+    recipeLabel,
+    listed,
+    canStart,
+    load,
+    begin,
+    clear,
+    update,
+    replan,
+  }
+})
+
+export function shownPlan(state: PlanState): PlanSummary | undefined {
+  if (state.kind === 'ready') return state.plan
+  return state.kind === 'planning' ? state.previous : undefined
+}

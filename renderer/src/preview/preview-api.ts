@@ -1,0 +1,120 @@
+/** The whole contract answered in the page, for looking at the window without an engine. Chosen by the page's query. */
+import type { RendererApi } from '../../../shared/contract/routes.ts'
+import { AppError } from '../../../shared/errors/app-error.ts'
+import { createFakeApi, type FakeApi } from '../bridge/fake.ts'
+import {
+  checkpointName,
+  previewCheckpoint,
+  previewFolders,
+  previewGrant,
+  previewInfo,
+  previewPlan,
+  previewRecipes,
+  previewTensors,
+  type PreviewSize,
+} from './preview-data.ts'
+import { PreviewRun, type PreviewOutcome } from './preview-run.ts'
+
+/** `fake=tiny|large`, `outcome=clean|findings|failed`, `broken=checkpoint|plan|start|info`, `tick=<ms>`. */
+export function createPreviewApi(query: URLSearchParams): RendererApi {
+  const size: PreviewSize = query.get('fake') === 'large' ? 'large' : 'tiny'
+  const outcome = outcomeOf(query.get('outcome'))
+  const broken = query.get('broken')
+  const tickMs = Number(query.get('tick') ?? 100)
+  const checkpoint = previewCheckpoint(size)
+  const runs: PreviewRun[] = []
+  const runOf = (jobId: string): PreviewRun => {
+    const found = runs.find((run) => run.jobId === jobId)
+    if (found === undefined) throw refusal('JOB_UNKNOWN', jobId, 'there is no such run', 'start a run')
+    return found
+  }
+
+  const api: FakeApi = createFakeApi({
+    'app.get_info': () => {
+      if (broken === 'info')
+        throw refusal('HOST_CRASHED', 'engine host', 'it ended with code 139', 'start Quantmill again')
+      return previewInfo
+    },
+    'grant.use_sample': () => previewGrant(checkpointName(size), 'checkpoint'),
+    'folder.list': () => previewFolders,
+    'folder.grant': ({ entryId, purpose }) =>
+      previewGrant(
+        previewFolders.entries.find((entry) => entry.entryId === entryId)?.name ?? 'models',
+        purpose,
+      ),
+    'checkpoint.open': () => {
+      if (broken === 'checkpoint') {
+        throw refusal(
+          'SAFETENSORS_TRUNCATED',
+          'model-00031-of-00094.safetensors',
+          'it has 3,221,225,472 bytes, its header announces 7,985,430,528',
+          'download this shard again',
+        )
+      }
+      return checkpoint
+    },
+    'checkpoint.list_tensors': ({ filter, offset, limit }) => {
+      const rows = previewTensors(size, filter)
+      return { totalCount: rows.length, rows: rows.slice(offset, offset + limit) }
+    },
+    'recipe.list': () => previewRecipes,
+    'plan.make': ({ options }) => {
+      if (broken === 'plan') {
+        throw refusal(
+          'BLOCK_SIZE_UNSUPPORTED',
+          'model.layers.0.mlp.experts',
+          'width 120 is not a multiple of the block size 16',
+          'choose a recipe that leaves these modules out',
+        )
+      }
+      return previewPlan(size, options)
+    },
+    'job.start': ({ options, outputName }) => {
+      if (broken === 'start') {
+        throw refusal(
+          'OUTPUT_NOT_EMPTY',
+          outputName,
+          'the folder exists and is not empty',
+          'choose another name',
+        )
+      }
+      const run = new PreviewRun({
+        checkpoint,
+        recipe: options.recipe,
+        outputName,
+        outcome,
+        tickMs,
+        ticksPerLayer: size === 'large' ? 2 : 8,
+        publish: (snapshot) => {
+          api.emit('job.snapshot', snapshot)
+        },
+        publishLog: (line) => {
+          api.emit('job.log', line)
+        },
+      })
+      runs.push(run)
+      return { jobId: run.jobId }
+    },
+    'job.cancel': ({ jobId }) => {
+      runOf(jobId).cancel()
+      return undefined
+    },
+    'job.get': ({ jobId }) => runOf(jobId).snapshot(),
+    'job.get_log': ({ jobId }) => [...runOf(jobId).log],
+    'job.list': () => runs.map((run) => run.snapshot()),
+  })
+  return api
+}
+
+function outcomeOf(text: string | null): PreviewOutcome {
+  return text === 'findings' || text === 'failed' ? text : 'clean'
+}
+
+function refusal(
+  code: ConstructorParameters<typeof AppError>[0],
+  subject: string,
+  problem: string,
+  remedy: string,
+): AppError {
+  return new AppError(code, { subject, problem, remedy })
+}
