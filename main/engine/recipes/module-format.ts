@@ -63,12 +63,14 @@ export function moduleFormat(
   }
   const format = weightFormat(module, weight, input)
   const search = staticSearch(module, weight.block, rules)
-  const base = {
+  const hasDynamicInput = input !== undefined && activationDivisor(format) === undefined
+  return {
     format,
     blockSize: format === 'fp8_pb_wo' ? undefined : weight.block?.last,
     inputScale: inputScale(format, input, rules),
+    ...(search === undefined ? {} : { search }),
+    ...(hasDynamicInput ? { hasDynamicInput } : {}),
   }
-  return search === undefined ? base : { ...base, search }
 }
 
 /** KV format of one attention module. Throws RECIPE_GROUP_MIXED when K and V differ, FORMAT_UNSUPPORTED for other than FP8 and NVFP4. */

@@ -83,7 +83,7 @@ export class QuantizerResolver {
       if (FOREIGN_MODULES.some((name) => entry.pattern.includes(name))) continue
       if (entry.parentClass !== undefined && !CLASS_KINDS.has(entry.parentClass)) continue
       throw new AppError('RECIPE_PATTERN_UNMATCHED', {
-        subject: `${this.recipe.name} line ${String(entry.place.line)}`,
+        subject: `${entry.place.file} line ${String(entry.place.line)}`,
         problem: `the pattern "${entry.pattern}" matches no quantizer of this model`,
         remedy:
           'correct it or remove it; names look like model.language_model.layers.0.mlp.experts.gate_up_proj_weight_quantizer',
@@ -104,7 +104,7 @@ export class QuantizerResolver {
     if (!isEnabled) return undefined
     if (attributes !== undefined) return attributes
     throw recipeInvalid(
-      this.recipe.name,
+      enabledBy?.place?.file ?? this.recipe.name,
       enabledBy?.place,
       `${name} is enabled but no entry before says how (no cfg)`,
       'add a cfg',

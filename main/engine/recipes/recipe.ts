@@ -36,8 +36,9 @@ export interface QuantizerAttributes {
   readonly isFakeQuant: boolean
 }
 
-/** Place in a recipe text, for messages: 1-based line and the key path. */
+/** Place in a recipe text, for messages: the file as the user gave it, 1-based line, key path. */
 export interface RecipePlace {
+  readonly file: string
   readonly line: number
   readonly key: string
 }

@@ -37,7 +37,8 @@ export class YamlValue {
   }
 
   get place(): RecipePlace {
-    return { line: this.file.lines.linePos(this.node?.range?.[0] ?? this.parentOffset).line, key: this.key }
+    const { line } = this.file.lines.linePos(this.node?.range?.[0] ?? this.parentOffset)
+    return { file: this.file.name, line, key: this.key }
   }
 
   /** RECIPE_INVALID about this value. */
@@ -157,7 +158,7 @@ export function readYaml(name: string, text: string): readonly YamlValue[] {
       const line = lines.linePos(problem.pos[0]).line
       throw recipeInvalid(
         name,
-        { line, key: '' },
+        { file: name, line, key: '' },
         `not readable as YAML: ${problem.message}`,
         'correct the text',
       )
@@ -181,7 +182,11 @@ function refuseDeepNesting(name: string, text: string): void {
     }
     const indentation = line.length - line.trimStart().length
     if (line.length > LINE_LIMIT || indentation > INDENTATION_LIMIT || brackets > DEPTH_LIMIT) {
-      throw recipeInvalid(name, { line: index + 1, key: '' }, 'this line is too long or nested too deep')
+      throw recipeInvalid(
+        name,
+        { file: name, line: index + 1, key: '' },
+        'this line is too long or nested too deep',
+      )
     }
   }
 }
