@@ -28,13 +28,29 @@ const NOT_CARRIED = new Set([
 ])
 const WEIGHT_FILE = /(\.(safetensors|bin|pt|pth|gguf|onnx|ckpt|msgpack|h5)|\.index\.json)$/i
 
+export interface OpenOptions {
+  /**
+   * Receives every disagreement between index and shards instead of the first being thrown (SHARD_MISSING, TENSOR_MISSING with the
+   * tensor's name behind `: `, INDEX_INVALID). The opened checkpoint then has every tensor of the shards that exist.
+   */
+  readonly onIndexProblem?: ((problem: AppError) => void) | undefined
+}
+
 /**
  * Reads configuration, index and shard headers. Without an index every .safetensors file of the folder belongs to the checkpoint. A tensor
  * of a shard that the index does not list is an error: an engine that goes by the index would never see it, one that goes by the files would.
  * Throws CONFIG_MISSING, CONFIG_INVALID, SHARD_MISSING, TENSOR_MISSING, INDEX_INVALID, PATH_ESCAPES_CHECKPOINT, FILE_TOO_LARGE and every
  * header error.
  */
-export async function openCheckpoint(folder: CheckpointFolder): Promise<Checkpoint> {
+export async function openCheckpoint(
+  folder: CheckpointFolder,
+  { onIndexProblem }: OpenOptions = {},
+): Promise<Checkpoint> {
+  const report =
+    onIndexProblem ??
+    ((problem: AppError): never => {
+      throw problem
+    })
   const entries = await folder.list()
   const files = new Map(entries.filter((entry) => entry.kind === 'file').map((entry) => [entry.name, entry]))
   const config = await readConfig(folder, files)
@@ -54,9 +70,13 @@ export async function openCheckpoint(folder: CheckpointFolder): Promise<Checkpoi
   }
   if (index === undefined) requireWholeSeries(folder, shardNames)
   const shards: ShardHeader[] = []
-  for (const name of shardNames.sort()) shards.push(await readShard(folder, name, files))
+  for (const name of shardNames.sort()) {
+    const entry = files.get(name)
+    if (entry === undefined) report(shardMissing(folder, name, 'the index names this shard'))
+    else shards.push(await readShard(folder, entry))
+  }
   const found = collectTensors(shards)
-  const tensors = index === undefined ? found : orderByIndex(found, index, shards)
+  const tensors = index === undefined ? found : orderByIndex(found, index, shards, report)
   return {
     folder,
     config,
@@ -85,18 +105,10 @@ async function readText(folder: CheckpointFolder, name: string, limitBytes: numb
   return decodeUtf8(await folder.readAll(name, limitBytes), name, 'INDEX_INVALID')
 }
 
-async function readShard(
-  folder: CheckpointFolder,
-  name: string,
-  files: ReadonlyMap<string, FolderEntry>,
-): Promise<ShardHeader> {
-  const entry = files.get(name)
-  if (entry === undefined) {
-    throw shardMissing(folder, name, 'the index names this shard')
-  }
-  const head = await folder.readRange(name, 0, Math.min(8, entry.sizeBytes))
-  const headerBytes = readHeaderLength(head, name, entry.sizeBytes)
-  return parseShardHeader(await folder.readRange(name, 0, 8 + headerBytes), name, entry.sizeBytes)
+async function readShard(folder: CheckpointFolder, { name, sizeBytes }: FolderEntry): Promise<ShardHeader> {
+  const head = await folder.readRange(name, 0, Math.min(8, sizeBytes))
+  const headerBytes = readHeaderLength(head, name, sizeBytes)
+  return parseShardHeader(await folder.readRange(name, 0, 8 + headerBytes), name, sizeBytes)
 }
 
 const SERIES = /^(.*-)(\d{5})(-of-)(\d{5})(\.safetensors)$/
@@ -149,26 +161,32 @@ function orderByIndex(
   found: ReadonlyMap<string, TensorSlice>,
   index: ReadonlyMap<string, string>,
   shards: readonly ShardHeader[],
+  report: (problem: AppError) => void,
 ): Map<string, TensorSlice> {
   const ordered = new Map<string, TensorSlice>()
   for (const [name, shardName] of index) {
     const slice = found.get(name)
     if (slice === undefined || shards[slice.shardIndex]?.fileName !== shardName) {
-      throw new AppError('TENSOR_MISSING', {
-        subject: `${shardName}: ${name}`,
-        problem: 'the index lists this tensor, but the shard does not have it',
-        remedy: 'get an undamaged copy of index and shards',
-      })
+      report(
+        new AppError('TENSOR_MISSING', {
+          subject: `${shardName}: ${name}`,
+          problem: 'the index lists this tensor, but the shard does not have it',
+          remedy: 'get an undamaged copy of index and shards',
+        }),
+      )
     }
-    ordered.set(name, slice)
+    if (slice !== undefined) ordered.set(name, slice)
   }
-  for (const [name, { shardIndex }] of found) {
-    if (!ordered.has(name)) {
-      throw new AppError('INDEX_INVALID', {
-        subject: `${shards[shardIndex]?.fileName ?? ''}: ${name}`,
-        problem: 'the shard has this tensor, but the index does not list it',
-        remedy: 'get an undamaged copy of index and shards',
-      })
+  for (const [name, slice] of found) {
+    if (!index.has(name)) {
+      report(
+        new AppError('INDEX_INVALID', {
+          subject: `${shards[slice.shardIndex]?.fileName ?? ''}: ${name}`,
+          problem: 'the shard has this tensor, but the index does not list it',
+          remedy: 'get an undamaged copy of index and shards',
+        }),
+      )
+      ordered.set(name, slice)
     }
   }
   return ordered

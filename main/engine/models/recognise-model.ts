@@ -36,6 +36,21 @@ export function recogniseModel(checkpoint: Checkpoint): MoeModel {
   return recogniseQwen(checkpoint, name)
 }
 
+/**
+ * Architecture by the configuration alone, for checkpoints that are already quantized.
+ * Throws ARCHITECTURE_UNSUPPORTED naming what the checkpoint is.
+ */
+export function supportedArchitecture(config: JsonObject): string {
+  const { architecture, modelType } = readNames(config)
+  const name = architecture ?? modelType ?? 'no architecture'
+  const expertCount = (asObject(config['text_config']) ?? config)['num_experts'] ?? null
+  const obstacle =
+    lookAlike(architecture, modelType) ??
+    (expertCount === null || asNumber(expertCount) === 0 ? DENSE : undefined)
+  if (obstacle !== undefined) throw unsupported(name, obstacle)
+  return name
+}
+
 interface ModelNames {
   readonly architecture: string | undefined
   readonly modelType: string | undefined
