@@ -29,7 +29,7 @@ export const RUN_OPTION_TABLE = {
 } as const satisfies OptionTable
 
 export const RUN_OPTION_HELP = `  --recipe R                 built-in recipe name, or a path to a recipe file (.yaml)
-  --dialect D                modelopt (default)
+  --dialect D                modelopt | compressed-tensors (default: as the recipe says, else modelopt)
   --profile P                hardened (default) | identical
   --kv K                     none | fp8 | fp8_cast | nvfp4 | nvfp4_cast; overrides the recipe
   --expert-input-scale S     per_expert | shared; overrides recipe and profile
@@ -47,7 +47,7 @@ export async function readRunOptions(command: string, parsed: ParsedArguments): 
     ...DEFAULT_RUN_OPTIONS,
     ...(await readRecipe(recipe)),
     kv: parsed.choice('kv', KV_CACHE_FORMATS),
-    dialect: parsed.choice('dialect', DIALECTS) ?? DEFAULT_RUN_OPTIONS.dialect,
+    dialect: parsed.choice('dialect', DIALECTS),
     profile: parsed.choice('profile', PROFILES) ?? DEFAULT_RUN_OPTIONS.profile,
     expertInputScale: parsed.choice('expert-input-scale', EXPERT_INPUT_SCALES),
     maxShardSizeBytes:

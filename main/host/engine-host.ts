@@ -68,6 +68,7 @@ export function createEngineHost(options: EngineHostOptions): HostApi {
         model,
         recipe,
         profile: run.profile,
+        dialect: run.dialect,
         kv: run.kv,
         expertInputScale: run.expertInputScale,
         maxShardSizeBytes: run.maxShardSizeBytes,

@@ -2,6 +2,7 @@
 import type { Dtype } from '../../shared/domain/dtype.ts'
 import type { SerialisedError } from '../../shared/errors/app-error.ts'
 import type { ExportProfile, ModuleFormat } from '../engine/quant/formats.ts'
+import type { StoredTransform } from '../engine/quant/packing.ts'
 
 /** Bytes of the source: in a file the host opened, or in memory that the device worker filled. */
 export type SourceBytes =
@@ -23,6 +24,8 @@ export interface OutputPlace {
   readonly descriptor: number
   readonly offsetBytes: number
   readonly sizeBytes: number
+  /** Done to the bytes (or the value) before they are hashed and written. */
+  readonly transform?: StoredTransform | undefined
 }
 
 export interface WorkerMember {
@@ -34,6 +37,7 @@ export interface WorkerMember {
   readonly weight: OutputPlace
   readonly weightScale: OutputPlace
   readonly weightScale2: OutputPlace | undefined
+  readonly weightShape?: OutputPlace | undefined
 }
 
 export type WorkerTask =
@@ -44,6 +48,8 @@ export type WorkerTask =
       readonly dtype: Dtype
       readonly output: OutputPlace
       readonly convertTo: 'BF16' | undefined
+      /** Columns of the matrix, for transforms that pair rows. */
+      readonly columns?: number | undefined
     }
   | {
       readonly kind: 'quantize'

@@ -18,6 +18,7 @@ import type { KernelArena } from '../engine/kernels/wasm/kernel-arena.ts'
 import type { ExportProfile, ModuleFormat } from '../engine/quant/formats.ts'
 import { needsTensorAmax } from '../engine/quant/layout.ts'
 import { fromFsError } from '../engine/io/node/fs-error.ts'
+import { transformBytes, transformedBytes, transformUnitBytes } from './stored-transform.ts'
 import { readFully } from '../engine/io/node/read-fully.ts'
 
 /** Bytes of a pass-through tensor in flight. Large enough for sequential disk speed, small against the memory budget. */
@@ -51,17 +52,21 @@ function copyTensor(running: Running, task: Extract<WorkerTask, { kind: 'copy' }
   const { arena } = running
   const hash = createHash('sha256')
   const elementBytes = sourceElementBytes(task.dtype)
-  const ratio = task.convertTo === undefined ? 1 : 2 / elementBytes
-  arena.reserve(
-    Math.min(COPY_CHUNK_BYTES, task.source.sizeBytes),
-    Math.min(COPY_CHUNK_BYTES, task.source.sizeBytes),
-  )
-  for (let done = 0; done < task.source.sizeBytes; done += COPY_CHUNK_BYTES) {
-    const chunkBytes = Math.min(COPY_CHUNK_BYTES, task.source.sizeBytes - done)
+  const { transform } = task.output
+  const ratio = task.convertTo === undefined ? transformedBytes(transform, 1) : 2 / elementBytes
+  const unit = transformUnitBytes(transform, task.columns)
+  const largestChunk = Math.max(1, Math.floor(COPY_CHUNK_BYTES / unit)) * unit
+  const reserved = Math.min(largestChunk, task.source.sizeBytes)
+  arena.reserve(reserved, transformedBytes(transform, reserved))
+  for (let done = 0; done < task.source.sizeBytes; done += largestChunk) {
+    const chunkBytes = Math.min(largestChunk, task.source.sizeBytes - done)
     readSource(running, task.source, done, arena.input().subarray(0, chunkBytes), task.sourceName)
     assertFinite(arena, task.dtype, 0, chunkBytes, task.sourceName)
     let bytes = arena.input().subarray(0, chunkBytes)
-    if (task.convertTo === 'BF16') {
+    if (transform !== undefined) {
+      const target = arena.output().subarray(0, transformedBytes(transform, chunkBytes))
+      bytes = transformBytes(transform, bytes, task.columns, target)
+    } else if (task.convertTo === 'BF16') {
       toBf16(arena, task.dtype, 0, chunkBytes / elementBytes)
       bytes = arena.output().subarray(0, chunkBytes * ratio)
     }
@@ -153,6 +158,8 @@ function encodeMember(
   let doneWeight = 0
   let doneScale = 0
   let scale2: number | undefined
+  const { transform } = member.weight
+  const scratch = new Uint8Array(transform === undefined ? 0 : encodedBytes(member))
   const encodeRows = (rows: number, inputOffsetBytes: number): void => {
     const weightBytes = (member.weight.sizeBytes * rows) / member.rows
     const perTensorScale = member.weightScale.sizeBytes === 4
@@ -164,7 +171,11 @@ function encodeMember(
       weightScaleOffsetBytes: scaleOffset,
     })
     scale2 = encoded.weightScale2
-    const weight = arena.output().subarray(0, weightBytes)
+    const encodedWeight = arena.output().subarray(0, weightBytes)
+    const weight =
+      transform === undefined
+        ? encodedWeight
+        : transformBytes(transform, encodedWeight, member.cols, scratch.subarray(0, weightBytes))
     hashWeight.update(weight)
     writeOutput(running, member.weight, doneWeight, weight)
     doneWeight += weightBytes
@@ -180,13 +191,18 @@ function encodeMember(
   running.hashes.push({ name: member.weightScale.name, sha256: hashScale.digest('hex') })
   if (member.weightScale2 !== undefined) {
     invariant(scale2 !== undefined, `${format.format} gave no tensor scale`)
-    const bytes = new Uint8Array(Float32Array.of(scale2).buffer)
-    writeOutput(running, member.weightScale2, 0, bytes)
-    running.hashes.push({
-      name: member.weightScale2.name,
-      sha256: createHash('sha256').update(bytes).digest('hex'),
-    })
+    const stored = member.weightScale2.transform === 'reciprocal' ? Math.fround(1 / scale2) : scale2
+    writeWhole(running, member.weightScale2, new Uint8Array(Float32Array.of(stored).buffer))
   }
+  if (member.weightShape !== undefined) {
+    const sizes = BigInt64Array.of(BigInt(member.rows), BigInt(member.cols))
+    writeWhole(running, member.weightShape, new Uint8Array(sizes.buffer))
+  }
+}
+
+function writeWhole(running: Running, place: OutputPlace, bytes: Uint8Array): void {
+  writeOutput(running, place, 0, bytes)
+  running.hashes.push({ name: place.name, sha256: createHash('sha256').update(bytes).digest('hex') })
 }
 
 /** Streams a member through the start of the input region as BF16, `visit` seeing one chunk of rows at a time. */

@@ -15,7 +15,7 @@ export const runOptionsSchema = z.strictObject({
   recipe: shortText,
   recipeText: z.optional(z.string().check(z.maxLength(1_000_000))),
   kv: z.optional(z.enum(KV_CACHE_FORMATS)),
-  dialect: z.enum(DIALECTS),
+  dialect: z.optional(z.enum(DIALECTS)),
   profile: z.enum(PROFILES),
   expertInputScale: z.optional(z.enum(EXPERT_INPUT_SCALES)),
   maxShardSizeBytes: wholeNumber(1_000_000, Number.MAX_SAFE_INTEGER),

@@ -18,7 +18,8 @@ export interface RunOptions {
   readonly recipeText?: string | undefined
   /** Overrides the recipe's KV cache format. */
   readonly kv?: KvCacheChoice | undefined
-  readonly dialect: DialectChoice
+  /** Overrides the recipe's dialect; modelopt when neither says one. */
+  readonly dialect?: DialectChoice | undefined
   readonly profile: ProfileChoice
   /** Overrides the recipe and the profile's default. */
   readonly expertInputScale?: ExpertInputScaleChoice | undefined
@@ -34,7 +35,6 @@ export interface RunOptions {
 export const DEFAULT_MAX_SHARD_BYTES = 10_000_000_000
 
 export const DEFAULT_RUN_OPTIONS: Omit<RunOptions, 'recipe'> = {
-  dialect: 'modelopt',
   profile: 'hardened',
   maxShardSizeBytes: DEFAULT_MAX_SHARD_BYTES,
   samples: 128,

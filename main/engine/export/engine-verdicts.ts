@@ -5,6 +5,7 @@ import type { ExportPlan } from '../pipeline/export-plan.ts'
 import type { ModuleFormat } from '../quant/formats.ts'
 import { blockSizeOf, weightLayout } from '../quant/layout.ts'
 import { judgeEngines, type QuantizedModule } from '../verify/judge-engines.ts'
+import { hasSeveralGroups } from './compressed-tensors-config.ts'
 import { layerPayload } from './quant-algo.ts'
 
 /** One verdict per engine, in the order of the table. */
@@ -14,18 +15,24 @@ export function engineVerdicts(plan: ExportPlan, model: MoeModel): readonly Engi
     return format === undefined ? [] : [{ name, kind, format }]
   })
   const isHardened = plan.profile === 'hardened'
+  const dialect = plan.dialect ?? 'modelopt'
   return judgeEngines({
-    dialect: 'modelopt',
+    dialect,
     modules,
     kvCache: plan.kvCache,
-    isMixed: isMixedPrecision(plan.formats),
+    isMixed: isMixedExport(plan),
     hasSeveralBlockSizes: hasSeveralBlockSizes(modules),
     lacksInputScales: lacksInputScales(plan, model, modules),
     hasTopLevelGroupSize: isHardened,
     listsFusedNames: isHardened,
-    hasLegacyFile: true,
+    hasLegacyFile: dialect === 'modelopt',
     broken: new Map(),
   })
+}
+
+/** True when the description of the export needs more than one group of modules. */
+export function isMixedExport({ dialect, formats }: Pick<ExportPlan, 'dialect' | 'formats'>): boolean {
+  return dialect === 'compressed-tensors' ? hasSeveralGroups(formats.values()) : isMixedPrecision(formats)
 }
 
 /** True when the modules of the export do not all have the same format. */

@@ -3,7 +3,7 @@ import type { ServeCommand } from '../../../shared/domain/job.ts'
 import type { MoeModel } from '../models/moe-model.ts'
 import type { ExportPlan } from '../pipeline/export-plan.ts'
 import type { KvCacheFormat } from '../quant/formats.ts'
-import { engineVerdicts, isMixedPrecision } from './engine-verdicts.ts'
+import { engineVerdicts, isMixedExport } from './engine-verdicts.ts'
 import { quantAlgorithm, type QuantAlgorithm } from './quant-algo.ts'
 
 /** vLLM's method for each algorithm it accepts; others have none and never reach a command. */
@@ -26,9 +26,11 @@ const SGLANG_METHODS: Partial<Record<QuantAlgorithm, string>> = {
 export function serveCommands(plan: ExportPlan, model: MoeModel, path: string): readonly ServeCommand[] {
   const [format] = plan.formats.values()
   const algorithm = format === undefined ? undefined : quantAlgorithm(format.format)
-  const isMixed = isMixedPrecision(plan.formats)
+  const isMixed = isMixedExport(plan)
   const target = shellQuoted(path)
   const method = (methods: Partial<Record<QuantAlgorithm, string>>, mixed: string | undefined): string => {
+    // Engines find compressed-tensors by themselves; naming a ModelOpt method would make them refuse the configuration.
+    if (plan.dialect === 'compressed-tensors') return ''
     const name = isMixed ? mixed : algorithm && methods[algorithm]
     return name === undefined ? '' : ` --quantization ${name}`
   }

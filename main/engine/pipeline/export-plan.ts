@@ -3,8 +3,10 @@
  * the runner executes it, the window shows it, resume compares it.
  */
 import type { Dtype } from '../../../shared/domain/dtype.ts'
+import type { DialectChoice } from '../../../shared/domain/run-options.ts'
 import type { TensorSlice } from '../checkpoint/checkpoint.ts'
 import type { KvCacheFormat, ModuleFormat, ExportProfile } from '../quant/formats.ts'
+import type { StoredTransform } from '../quant/packing.ts'
 
 /** One tensor of the output, at its final place. */
 export interface PlannedTensor {
@@ -16,6 +18,8 @@ export interface PlannedTensor {
   readonly shardIndex: number
   /** Absolute position in the shard file. */
   readonly offsetBytes: number
+  /** What the writer does with the encoded bytes (or the value) first; absent = nothing. */
+  readonly transform?: StoredTransform | undefined
 }
 
 export interface PlannedShard {
@@ -33,6 +37,8 @@ export interface QuantizeMember {
   readonly weightScale: PlannedTensor
   /** NVFP4 family: the tensor scale. */
   readonly weightScale2: PlannedTensor | undefined
+  /** Dialects that pack into words: the two sizes of the matrix, I64. */
+  readonly weightShape?: PlannedTensor | undefined
 }
 
 /** A unit of work: finished as a whole, journalled as a whole. */
@@ -60,6 +66,8 @@ export type ExportTask =
 /** A scale computed from calibration statistics, written by the runner itself (4 bytes each). */
 export interface PlannedActivationScale {
   readonly output: PlannedTensor
+  /** What the scale belongs to: inputs of a module, or keys or values of an attention module. */
+  readonly owner?: { readonly module: string; readonly kind: 'input' | 'k' | 'v' }
   /** Quantizer names whose maximum is the amax: one, or all of a fusion group. Empty when constant. */
   readonly sites: readonly string[]
   /** Index within a per-expert statistic; undefined for linears and KV. */
@@ -78,6 +86,8 @@ export interface PlannedTextFile {
 
 export interface ExportPlan {
   readonly profile: ExportProfile
+  /** Absent = modelopt. */
+  readonly dialect?: DialectChoice
   readonly kvCache: KvCacheFormat
   readonly recipeName: string
   /** Formats by module name; modules that stay unquantized are absent. */

@@ -5,6 +5,7 @@ import { tensorSizeBytes, type Dtype } from '../../../shared/domain/dtype.ts'
 import { AppError } from '../../../shared/errors/app-error.ts'
 import { buildShardHeader } from '../formats/safetensors/build-header.ts'
 import { assignShards, shardFileName } from './assign-shards.ts'
+import type { StoredTransform } from '../quant/packing.ts'
 import type { ExportTask, PlannedActivationScale, PlannedShard, PlannedTensor } from './export-plan.ts'
 
 /** A planned tensor while its place is not known yet. */
@@ -30,9 +31,16 @@ export class PlanDraft {
   readonly missingSites: string[] = []
 
   /** `parameters` = elements that count as parameters; 0 for scales and for what the model does not load. */
-  add(name: string, dtype: Dtype, shape: readonly number[], parameters: number): DraftTensor {
+  add(
+    name: string,
+    dtype: Dtype,
+    shape: readonly number[],
+    parameters: number,
+    transform?: StoredTransform,
+  ): DraftTensor {
     const sizeBytes = tensorSizeBytes(dtype, shape)
-    const tensor = { name, dtype, shape, sizeBytes, shardIndex: -1, offsetBytes: -1 }
+    const place = { name, dtype, shape, sizeBytes, shardIndex: -1, offsetBytes: -1 }
+    const tensor = transform === undefined ? place : { ...place, transform }
     this.tensors.push(tensor)
     this.parameterCount += parameters
     return tensor
@@ -40,11 +48,19 @@ export class PlanDraft {
 
   /** Gives every tensor its shard and offset and returns the shards with their headers. Throws SHARD_SIZE_INVALID, TENSOR_NAME_UNKNOWN. */
   place(maxShardSizeBytes: number): readonly PlannedShard[] {
-    this.assertUniqueNames()
     const assigned = assignShards(
       this.tensors.map(({ sizeBytes }) => sizeBytes),
       maxShardSizeBytes,
     )
+    return this.placeAs(assigned, (shardIndex) => shardFileName(shardIndex, assigned.length))
+  }
+
+  /** The same for a given assignment: positions of tensors by shard. Throws TENSOR_NAME_UNKNOWN. */
+  placeAs(
+    assigned: readonly (readonly number[])[],
+    fileName: (shardIndex: number) => string,
+  ): readonly PlannedShard[] {
+    this.assertUniqueNames()
     return assigned.map((positions, shardIndex) => {
       const members = positions.flatMap((position) => this.tensors[position] ?? [])
       const { header, dataStartBytes, fileSizeBytes, offsets } = buildShardHeader(members)
@@ -52,7 +68,7 @@ export class PlanDraft {
         tensor.shardIndex = shardIndex
         tensor.offsetBytes = dataStartBytes + (offsets.get(tensor.name)?.beginBytes ?? 0)
       }
-      return { fileName: shardFileName(shardIndex, assigned.length), sizeBytes: fileSizeBytes, header }
+      return { fileName: fileName(shardIndex), sizeBytes: fileSizeBytes, header }
     })
   }
 

@@ -2,29 +2,30 @@
  * The planner: headers and recipe fix every output tensor, its shard and offset, every task and every configuration text before a weight is
  * read. Pure; the same input gives the same plan. Executed by the runner, shown by `plan` and the window.
  */
-import type { ExpertInputScaleChoice, KvCacheChoice } from '../../../shared/domain/run-options.ts'
+import type {
+  DialectChoice,
+  ExpertInputScaleChoice,
+  KvCacheChoice,
+} from '../../../shared/domain/run-options.ts'
 import { AppError } from '../../../shared/errors/app-error.ts'
 import type { Checkpoint } from '../checkpoint/checkpoint.ts'
-import { indexText } from '../export/index-file.ts'
-import {
-  configText,
-  describeQuantization,
-  hfQuantConfigText,
-  quantizationConfig,
-} from '../export/quantization-config.ts'
+import { adoptFormats, dialectOf } from '../dialects/choose-dialect.ts'
 import type { MoeModel } from '../models/moe-model.ts'
 import type { ExportProfile } from '../quant/formats.ts'
 import type { Recipe } from '../recipes/recipe.ts'
 import { resolveFormats, type ResolvedFormats } from '../recipes/resolve-formats.ts'
-import type { ExportPlan, ExportTask, PlannedShard, PlannedTextFile } from './export-plan.ts'
+import type { ExportPlan, ExportTask } from './export-plan.ts'
 import { PlanDraft } from './plan-draft.ts'
 import { ItemPlanner } from './plan-items.ts'
+import { planTextFiles } from './plan-text-files.ts'
 
 export interface PlanInput {
   readonly checkpoint: Checkpoint
   readonly model: MoeModel
   readonly recipe: Recipe
   readonly profile: ExportProfile
+  /** Overrides the recipe's dialect; modelopt when neither says one. */
+  readonly dialect?: DialectChoice | undefined
   /** Overrides the recipe's KV cache format. */
   readonly kv?: KvCacheChoice | undefined
   readonly expertInputScale?: ExpertInputScaleChoice | undefined
@@ -38,22 +39,26 @@ export interface PlanInput {
 }
 
 /**
- * Plans an export. Throws what resolveFormats throws; BLOCK_SIZE_UNSUPPORTED naming the module whose shape its format cannot hold;
+ * Plans an export. Throws what resolveFormats throws; DIALECT_UNSUPPORTED for a format the dialect has no counterpart of; BLOCK_SIZE_UNSUPPORTED naming the module whose shape its format cannot hold;
  * FORMAT_UNSUPPORTED for a module that is not stored as a plain matrix; AMAX_MISSING; SHARD_SIZE_INVALID.
  * Cost: linear in output tensors but for one sort per shard and one for the index.
  */
 export function planExport(input: PlanInput): ExportPlan {
   const { checkpoint, model, recipe, profile } = input
-  const resolved = resolveFormats(recipe, model, input)
+  const dialect = dialectOf(input.dialect ?? recipe.dialect ?? 'modelopt')
+  const resolved = adoptFormats(dialect, resolveFormats(recipe, model, input))
   assertStoredAsMatrix(model, resolved)
   const draft = new PlanDraft()
-  const items = new ItemPlanner(draft, { ...resolved, model, profile, availableSites: input.availableSites })
+  const { availableSites } = input
+  const items = new ItemPlanner(draft, { ...resolved, dialect, model, profile, availableSites })
   for (const item of model.exportOrder) items.add(item)
   assertNothingMissing(draft)
   const shards = draft.place(input.maxShardSizeBytes)
-  const textFiles = makeTextFiles(input, resolved, draft, shards)
+  const described = { model, profile, dialect: dialect.name, ...resolved }
+  const textFiles = planTextFiles(checkpoint.config, described, draft, shards)
   return {
     profile,
+    dialect: dialect.name,
     kvCache: resolved.kvCache,
     recipeName: recipe.name,
     formats: resolved.formats,
@@ -98,28 +103,4 @@ function assertNothingMissing({ missingSites }: PlanDraft): void {
     remedy:
       'calibrate with this recipe, give a dump that covers it, or use --profile identical to leave scales out',
   })
-}
-
-function makeTextFiles(
-  { checkpoint, model, profile }: PlanInput,
-  { formats, kvCache }: ResolvedFormats,
-  draft: PlanDraft,
-  shards: readonly PlannedShard[],
-): readonly PlannedTextFile[] {
-  const quantization = describeQuantization({ model, profile, formats, kvCache })
-  const config = quantization === undefined ? undefined : quantizationConfig(quantization, profile)
-  const files: PlannedTextFile[] = [{ fileName: 'config.json', text: configText(checkpoint.config, config) }]
-  if (quantization !== undefined) {
-    files.push({ fileName: 'hf_quant_config.json', text: hfQuantConfigText(quantization) })
-  }
-  if (shards.length > 1) {
-    const tensors = draft.tensors.map(({ name, shardIndex }) => ({
-      name,
-      fileName: shards[shardIndex]?.fileName ?? '',
-    }))
-    const sizeBytes = draft.tensors.reduce((sum, tensor) => sum + tensor.sizeBytes, 0)
-    const text = indexText(tensors, { parameterCount: draft.parameterCount, sizeBytes })
-    files.push({ fileName: 'model.safetensors.index.json', text })
-  }
-  return files
 }

@@ -6,15 +6,17 @@ import { AppError } from '../../../shared/errors/app-error.ts'
 import { elementCount, type Dtype } from '../../../shared/domain/dtype.ts'
 import type { ExpertInputScaleChoice } from '../../../shared/domain/run-options.ts'
 import type { TensorSlice } from '../checkpoint/checkpoint.ts'
+import type { Dialect, DialectPart, PartRole } from '../dialects/dialect.ts'
 import type { ExpertSlices, ExportItem, MoeModel, TensorRole } from '../models/moe-model.ts'
 import type { ExportProfile, KvCacheFormat, ModuleFormat } from '../quant/formats.ts'
-import { sharesGroupAmax, storedParts, TILE_SIZE, type StoredPart } from '../quant/layout.ts'
+import { sharesGroupAmax, TILE_SIZE } from '../quant/layout.ts'
 import type { PlannedActivationScale, PlannedTensor, QuantizeMember } from './export-plan.ts'
 import type { PlanDraft } from './plan-draft.ts'
 
 export interface ItemContext {
   readonly model: MoeModel
   readonly profile: ExportProfile
+  readonly dialect: Dialect
   readonly formats: ReadonlyMap<string, ModuleFormat>
   readonly kvCache: KvCacheFormat
   readonly expertInputScale: ExpertInputScaleChoice
@@ -27,8 +29,12 @@ const KV_DIVISOR = 448
 /** Roles that the reference loads into the model; the others are carried over as they are. */
 const CARRIED_ROLES: readonly TensorRole[] = ['mtp', 'other']
 
-type Input = NonNullable<ModuleFormat['inputScale']>
 type Placement = Pick<PlannedActivationScale, 'sites' | 'expertIndex' | 'scope'>
+type ScaleTensor = Pick<PlannedActivationScale, 'owner' | 'constantAmax' | 'divisor'> & {
+  readonly name: string
+  readonly shape: readonly number[]
+  readonly transform?: 'reciprocal' | undefined
+}
 
 /** Adds every item of the export order. Throws BLOCK_SIZE_UNSUPPORTED with the module, INVARIANT for formats of modules that have no item. */
 export class ItemPlanner {
@@ -37,7 +43,7 @@ export class ItemPlanner {
   private readonly groupOf = new Map<string, readonly string[]>()
   /** Members of a fusion group waiting for the last one. */
   private readonly openGroups = new Map<readonly string[], QuantizeMember[]>()
-  private readonly partsCache = new Map<string, readonly StoredPart[]>()
+  private readonly partsCache = new Map<string, readonly DialectPart[]>()
 
   constructor(draft: PlanDraft, context: ItemContext) {
     this.draft = draft
@@ -92,9 +98,10 @@ export class ItemPlanner {
     // The reference unifies the input maximum of a group for every format but per-tensor FP8.
     const inputGroup = format.format === 'fp8' ? undefined : this.groupOf.get(module)
     const sites = (inputGroup ?? [module]).map((member) => `${member}.input_quantizer`)
-    this.addInputScale(module, format.inputScale, { sites, expertIndex: undefined, scope: 'module' })
+    this.addInputScale(module, format, { sites, expertIndex: undefined, scope: 'module' })
     const weightScale2 = this.addOptionalPart(module, parts, 'weight_scale_2')
-    const member = this.addMember({ module, source, weight, weightScale, weightScale2 })
+    const weightShape = this.addOptionalPart(module, parts, 'weight_shape')
+    const member = this.addMember({ module, source, weight, weightScale, weightScale2, weightShape })
     const members = group === undefined ? [member] : this.joinGroup(group, member)
     if (members !== undefined) {
       this.draft.tasks.push({ kind: 'quantize', layerIndex, expertIndex: undefined, format, members })
@@ -146,9 +153,10 @@ export class ItemPlanner {
     const weight = this.addPart(module, parts, 'weight')
     const weightScale = this.addPart(module, parts, 'weight_scale')
     const weightScale2 = this.addOptionalPart(module, parts, 'weight_scale_2')
+    const weightShape = this.addOptionalPart(module, parts, 'weight_shape')
     const scope = this.context.expertInputScale
-    this.addInputScale(module, format.inputScale, { sites: [site], expertIndex, scope })
-    return this.addMember({ module, source, weight, weightScale, weightScale2 })
+    this.addInputScale(module, format, { sites: [site], expertIndex, scope })
+    return this.addMember({ module, source, weight, weightScale, weightScale2, weightShape })
   }
 
   /**
@@ -167,29 +175,37 @@ export class ItemPlanner {
 
   private addKvScales(module: string): void {
     if (this.context.kvCache !== 'fp8' && this.context.kvCache !== 'nvfp4') return
-    for (const letter of ['k', 'v']) {
-      this.addScale(`${module}.${letter}_proj.${letter}_scale`, undefined, KV_DIVISOR, {
-        sites: [`${module}.${letter}_bmm_quantizer`],
-        expertIndex: undefined,
-        scope: 'module',
-      })
+    for (const letter of ['k', 'v'] as const) {
+      const owner = { module, kind: letter }
+      this.addScale(
+        {
+          owner,
+          constantAmax: undefined,
+          divisor: KV_DIVISOR,
+          ...this.context.dialect.kvScale(module, letter),
+        },
+        { sites: [`${module}.${letter}_bmm_quantizer`], expertIndex: undefined, scope: 'module' },
+      )
     }
   }
 
-  private addInputScale(module: string, input: Input | undefined, placement: Placement): void {
+  private addInputScale(module: string, format: ModuleFormat, placement: Placement): void {
+    const input = format.inputScale
     if (input === undefined) return
     const constantAmax = input.kind === 'constant' ? input.amax : undefined
-    const output = this.addScale(`${module}.input_scale`, constantAmax, input.divisor, placement)
+    const { suffix, shape, transform } = this.context.dialect.inputScale(format)
+    const owner = { module, kind: 'input' } as const
+    const output = this.addScale(
+      { name: `${module}.${suffix}`, owner, shape, transform, constantAmax, divisor: input.divisor },
+      placement,
+    )
     this.draft.quantizedOutputBytes += output?.sizeBytes ?? 0
   }
 
   /** The scale tensor, or undefined where a given dump has none of its sites (the reference then writes no tensor). */
-  private addScale(
-    name: string,
-    constantAmax: number | undefined,
-    divisor: number,
-    placement: Placement,
-  ): PlannedTensor | undefined {
+  private addScale(tensor: ScaleTensor, placement: Placement): PlannedTensor | undefined {
+    const { name, shape, transform, ...facts } = tensor
+    const { constantAmax } = facts
     const { availableSites, profile } = this.context
     const { sites, ...place } = placement
     const present =
@@ -198,48 +214,51 @@ export class ItemPlanner {
       if (profile === 'hardened') this.draft.missingSites.push(...sites)
       return undefined
     }
-    const output = this.draft.add(name, 'F32', [], 0)
-    this.draft.activationScales.push({ output, ...place, sites: present, constantAmax, divisor })
+    const output = this.draft.add(name, 'F32', shape, 0, transform)
+    this.draft.activationScales.push({ output, ...place, ...facts, sites: present })
     return output
   }
 
   private addMember(member: QuantizeMember): QuantizeMember {
-    const { source, weight, weightScale, weightScale2 } = member
+    const { source, weight, weightScale, weightScale2, weightShape } = member
     this.draft.quantizedSourceBytes += source.sizeBytes
     this.draft.quantizedOutputBytes +=
-      weight.sizeBytes + weightScale.sizeBytes + (weightScale2?.sizeBytes ?? 0)
+      weight.sizeBytes +
+      weightScale.sizeBytes +
+      (weightScale2?.sizeBytes ?? 0) +
+      (weightShape?.sizeBytes ?? 0)
     return member
   }
 
-  private addPart(module: string, parts: readonly StoredPart[], suffix: StoredPart['suffix']): PlannedTensor {
-    const tensor = this.addOptionalPart(module, parts, suffix)
+  private addPart(module: string, parts: readonly DialectPart[], role: PartRole): PlannedTensor {
+    const tensor = this.addOptionalPart(module, parts, role)
     if (tensor !== undefined) return tensor
     throw new AppError('INVARIANT', {
       subject: module,
-      problem: `its format has no ${suffix}`,
+      problem: `its format has no ${role}`,
       remedy: 'report this with the job log',
     })
   }
 
   private addOptionalPart(
     module: string,
-    parts: readonly StoredPart[],
-    suffix: StoredPart['suffix'],
+    parts: readonly DialectPart[],
+    role: PartRole,
   ): PlannedTensor | undefined {
-    const part = parts.find((candidate) => candidate.suffix === suffix)
+    const part = parts.find((candidate) => candidate.role === role)
     if (part === undefined) return undefined
-    const parameters = suffix === 'weight' ? elementCount(part.shape) : 0
-    return this.draft.add(`${module}.${suffix}`, part.dtype, part.shape, parameters)
+    const parameters = role === 'weight' ? elementCount(part.shape) : 0
+    return this.draft.add(`${module}.${part.suffix}`, part.dtype, part.shape, parameters, part.transform)
   }
 
   /** Parts of a matrix; the same list for every matrix of one format and shape, so that a plan holds each shape once. */
-  private parts(format: ModuleFormat, { shape }: TensorSlice, module: string): readonly StoredPart[] {
+  private parts(format: ModuleFormat, { shape }: TensorSlice, module: string): readonly DialectPart[] {
     const [rows = 0, cols = 0] = shape
     const key = `${format.format}/${String(format.blockSize)}/${String(rows)}x${String(cols)}`
     const cached = this.partsCache.get(key)
     if (cached !== undefined) return cached
     try {
-      const parts = storedParts(format, rows, cols)
+      const parts = this.context.dialect.parts(format, rows, cols)
       this.partsCache.set(key, parts)
       return parts
     } catch (error: unknown) {

@@ -31,7 +31,7 @@ export function summarisePlan(plan: ExportPlan, model: MoeModel, machine: PlanMa
   return {
     recipe: plan.recipeName,
     profile: plan.profile,
-    dialect: 'modelopt',
+    dialect: plan.dialect ?? 'modelopt',
     kvCache: plan.kvCache,
     sourceBytes: plan.sourceBytes,
     outputBytes: plan.outputBytes,
@@ -81,16 +81,16 @@ function bytesByFormat(plan: ExportPlan): readonly FormatBytes[] {
       add(task.format.format, 1, member.source.sizeBytes, memberBytes(member))
     }
   }
-  for (const { output } of plan.activationScales) {
-    const module = output.name.slice(0, output.name.lastIndexOf('.'))
-    const isInput = output.name.endsWith('.input_scale')
-    add((isInput ? formatOf.get(module) : undefined) ?? 'kv_cache', 0, 0, output.sizeBytes)
+  for (const { output, owner } of plan.activationScales) {
+    const isInput = owner?.kind === 'input'
+    add((isInput ? formatOf.get(owner.module) : undefined) ?? 'kv_cache', 0, 0, output.sizeBytes)
   }
   return [...sums].map(([format, sum]) => ({ format, ...sum }))
 }
 
-function memberBytes({ weight, weightScale, weightScale2 }: QuantizeMember): number {
-  return weight.sizeBytes + weightScale.sizeBytes + (weightScale2?.sizeBytes ?? 0)
+function memberBytes({ weight, weightScale, weightScale2, weightShape }: QuantizeMember): number {
+  const others = (weightScale2?.sizeBytes ?? 0) + (weightShape?.sizeBytes ?? 0)
+  return weight.sizeBytes + weightScale.sizeBytes + others
 }
 
 function peakMemory(plan: ExportPlan, needsCalibration: boolean, workers: number): number {

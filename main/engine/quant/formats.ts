@@ -42,4 +42,6 @@ export interface ModuleFormat {
     | { readonly kind: 'calibrated'; readonly divisor: number }
     | { readonly kind: 'constant'; readonly amax: number; readonly divisor: number }
     | undefined
+  /** Inputs are quantized with scales found at inference, of which nothing is stored; absent = inputs are stored-scale or 16 bit. */
+  readonly hasDynamicInput?: true
 }

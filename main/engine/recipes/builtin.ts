@@ -2,7 +2,7 @@
  * The built-in recipes as data: a selection of modules and formats under a base name, combined with a KV cache format. Names and
  * meaning are ModelOpt's presets (file stems) and PTQ recipes (file names); order of entries follows ModelOpt's rules.
  */
-import type { KvCacheChoice } from '../../../shared/domain/run-options.ts'
+import type { DialectChoice, KvCacheChoice } from '../../../shared/domain/run-options.ts'
 import { NUMERICS, type NumericsName } from './numerics.ts'
 import type { CalibrationMethod, RecipeEntry } from './recipe.ts'
 import { both, off, set } from './units.ts'
@@ -15,6 +15,8 @@ export interface Selection {
   readonly hasDefaultExclusions?: boolean
   readonly method: CalibrationMethod
   readonly hasScaleSweep?: boolean
+  /** Where the format is written by default, when engines do not load it from ModelOpt's dialect. */
+  readonly dialect?: DialectChoice
   /** What is quantized, as a sentence without the KV cache part. */
   readonly purpose: string
 }
@@ -108,12 +110,16 @@ export const SELECTIONS = {
     'max',
     'INT8 weights per output channel, inputs stay 16 bit',
   ),
-  int4_blockwise_weight_only: everywhere(
-    'int4_per_block',
-    undefined,
-    'max',
-    'INT4 weights in blocks of 128, inputs stay 16 bit',
-  ),
+  int4_blockwise_weight_only: {
+    ...everywhere('int4_per_block', undefined, 'max', 'INT4 weights in blocks of 128, inputs stay 16 bit'),
+    dialect: 'compressed-tensors',
+  },
+  int4_blockwise_experts_only: {
+    rules: over(EXPERTS, 'int4_per_block', undefined),
+    method: 'max',
+    dialect: 'compressed-tensors',
+    purpose: 'INT4 weights in blocks of 128 in the routed experts only, inputs stay 16 bit',
+  },
   nvfp4,
   nvfp4_default: nvfp4,
   nvfp4_w4a4_weight_mse_fp8_sweep: {
@@ -258,6 +264,7 @@ export const LISTED_RECIPES: readonly string[] = [
   'int8',
   'int8_weight_only',
   'int4_blockwise_weight_only',
+  'int4_blockwise_experts_only',
   'nvfp4',
   'nvfp4_experts_only',
   'nvfp4_mlp_only',

@@ -41,7 +41,7 @@ export function loadRecipe(name: string | undefined, text?: string): Recipe {
     calibration: { data: undefined, samples: undefined, sequenceLength: undefined },
     expertInputScale: undefined,
     fallback: 'layer_maximum',
-    dialect: undefined,
+    dialect: selection.dialect,
     sourceText: undefined,
   }
 }

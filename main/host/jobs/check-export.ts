@@ -7,7 +7,8 @@ import { parseShardHeader } from '../../engine/formats/safetensors/parse-header.
 import { NodeCheckpointFolder } from '../../engine/io/node/checkpoint-folder.ts'
 import type { ExportPlan, PlannedTensor } from '../../engine/pipeline/export-plan.ts'
 
-const SCALE_SUFFIX = /\.(weight_scale|weight_scale_2|input_scale|k_scale|v_scale)$/
+const SCALE_SUFFIX =
+  /\.(weight_scale|weight_scale_2|weight_global_scale|input_scale|input_global_scale|k_scale|v_scale)$/
 
 /** Throws READ_BACK_MISMATCH naming the first tensor that is not as planned, or a scale that no engine could use. */
 export async function checkPublished(partialPath: string, plan: ExportPlan): Promise<void> {

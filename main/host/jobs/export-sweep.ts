@@ -141,6 +141,7 @@ export class ExportSweep {
         dtype: source.dtype,
         output: this.place(task.output),
         convertTo,
+        columns: matrixColumns(task),
       }
     }
     const members = task.members.map((member) => this.toWorkerMember(member, locate))
@@ -158,6 +159,7 @@ export class ExportSweep {
       weight: this.place(member.weight),
       weightScale: this.place(member.weightScale),
       weightScale2: member.weightScale2 === undefined ? undefined : this.place(member.weightScale2),
+      weightShape: member.weightShape === undefined ? undefined : this.place(member.weightShape),
     }
   }
 
@@ -167,6 +169,7 @@ export class ExportSweep {
       descriptor: this.options.outputDescriptors[tensor.shardIndex] ?? -1,
       offsetBytes: tensor.offsetBytes,
       sizeBytes: tensor.sizeBytes,
+      transform: tensor.transform,
     }
   }
 
@@ -186,6 +189,11 @@ export function cancelled(): AppError {
 
 function sourceBytes(task: ExportTask): number {
   return taskSources(task).reduce((sum, slice) => sum + slice.sizeBytes, 0)
+}
+
+/** Of the matrix that a packed weight stands for: whichever side is not in 32-bit words has a column each. */
+function matrixColumns({ source, output }: Extract<ExportTask, { kind: 'copy' }>): number | undefined {
+  return (source.dtype === 'I32' ? output : source).shape[1]
 }
 
 function taskSources(task: ExportTask): readonly TensorSlice[] {

@@ -50,13 +50,6 @@ export async function prepareRun(
   options: RunOptions,
   amaxPath: string | undefined,
 ): Promise<PreparedRun> {
-  if (options.dialect !== 'modelopt') {
-    throw new AppError('DIALECT_UNSUPPORTED', {
-      subject: options.dialect,
-      problem: 'this version writes the modelopt dialect only',
-      remedy: 'use --dialect modelopt',
-    })
-  }
   const recipe = loadRecipe(options.recipe, options.recipeText)
   const opened = await openModel(checkpointPath)
   const givenStats = amaxPath === undefined ? undefined : await readAmax(amaxPath)
@@ -65,6 +58,7 @@ export async function prepareRun(
     model: opened.model,
     recipe,
     profile: options.profile,
+    dialect: options.dialect,
     kv: options.kv,
     expertInputScale: options.expertInputScale,
     maxShardSizeBytes: options.maxShardSizeBytes,

@@ -21,7 +21,7 @@ export function writeActivationScales(
   const bytes = new Uint8Array(4)
   const view = new DataView(bytes.buffer)
   for (const { output, value } of scales) {
-    view.setFloat32(0, value, true)
+    view.setFloat32(0, output.transform === 'reciprocal' ? 1 / value : value, true)
     const target = targets[output.shardIndex]
     try {
       if (target !== undefined) writeSync(target.fd, bytes, 0, 4, output.offsetBytes)

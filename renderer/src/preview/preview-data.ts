@@ -238,7 +238,7 @@ export function previewPlan(size: PreviewSize, options: RunOptions): PlanSummary
   return {
     recipe: options.recipe,
     profile: options.profile,
-    dialect: options.dialect,
+    dialect: options.dialect ?? 'modelopt',
     kvCache: options.kv ?? recipe?.kvCache ?? 'none',
     sourceBytes: totalBytes,
     outputBytes,
