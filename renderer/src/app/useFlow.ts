@@ -48,11 +48,13 @@ export function useFlow(): Flow {
     return app.known?.hasNativeDialogs === true ? request('grant.pick', { purpose }) : folders.pick(purpose)
   }
 
-  async function openGrant(grant: PathGrant): Promise<void> {
+  async function openGrant(grant: PathGrant, isSample = false): Promise<void> {
     app.step = 'checkpoint'
     recipe.clear()
     const summary = await checkpoint.open(grant)
-    if (summary !== undefined) await recipe.begin(grant.grantId, summary.name, summary.totalBytes)
+    if (summary === undefined) return
+    const { name, totalBytes } = summary
+    await recipe.begin({ grantId: grant.grantId, checkpointName: name, totalBytes, isSample })
   }
 
   async function applyGrant(grant: PathGrant): Promise<void> {
@@ -105,7 +107,7 @@ export function useFlow(): Flow {
         }
         await Promise.all([app.load(), recipe.load(), run.recover()])
       }),
-    openSample: () => guarded(async () => openGrant(await request('grant.use_sample', {}))),
+    openSample: () => guarded(async () => openGrant(await request('grant.use_sample', {}), true)),
     openFolder: () =>
       guarded(async () => {
         const grant = await pick('checkpoint')

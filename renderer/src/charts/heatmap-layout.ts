@@ -20,7 +20,7 @@ export interface Cell {
 }
 
 const MIN_CELL_HEIGHT = 3
-const MAX_CELL_HEIGHT = 26
+const MAX_CELL_HEIGHT = 40
 const MAX_CELL_WIDTH = 44
 /** Below this many device pixels a column, whole pixels would waste too much of the width. */
 const WHOLE_PIXEL_LIMIT = 2

@@ -119,7 +119,7 @@ export const text = {
     layerDetail: (linear: number, full: number) =>
       `${formatNumber(linear)} linear, ${formatNumber(full)} full attention`,
     expertDetail: (topK: number, layout: string) =>
-      `${formatNumber(topK)} per token, ${layout === 'fused' ? 'fused in 3-D tensors' : 'stored one by one'}`,
+      `${formatNumber(topK)} per token, ${layout === 'fused' ? 'fused' : 'single'}`,
     sizeDetail: (shards: number) => `in ${formatNumber(shards)} ${shards === 1 ? 'shard' : 'shards'}`,
     tensorDetail: (count: number) => `in ${formatNumber(count)} tensors`,
     hiddenDetail: (width: number) => `expert width ${formatNumber(width)}`,
@@ -207,14 +207,14 @@ export const text = {
     groups: { precision: 'Precision', data: 'Calibration data', machine: 'Machine', output: 'Output' },
     fields: {
       kv: 'KV cache',
-      kvRecipe: (kv: string) => `As the recipe says (${kv})`,
+      kvRecipe: 'As in the recipe',
       profile: 'Profile',
-      expertScale: 'Expert input scale',
-      expertScaleDefault: (profile: string) =>
-        profile === 'hardened' ? 'Default: each expert its own' : 'Default: shared, as ModelOpt',
+      expertScale: 'Input scales',
+      expertScaleDefault: 'As in recipe and profile',
       data: 'Data',
       samples: 'Samples',
-      sequence: 'Tokens each',
+      sequence: 'Tokens of each sample',
+      times: '×',
       device: 'Device',
       workers: 'Export workers',
       shard: 'Largest shard',
@@ -230,21 +230,22 @@ export const text = {
     },
     profiles: { hardened: 'Hardened', identical: 'Identical to ModelOpt' },
     profileHints: {
-      hardened: 'Loader rules on top: every scale finite, source types kept',
-      identical: "ModelOpt's bytes, its quirks included",
+      hardened: "The loaders' rules on top",
+      identical: "ModelOpt's bytes, quirks included",
     },
     expertScales: { per_expert: 'Each expert its own', shared: 'One for all of a layer' },
     devices: { auto: 'Automatic', cpu: 'CPU', webgpu: 'WebGPU', cuda: 'CUDA' },
     builtinData: 'Built-in texts',
-    builtinHint: 'Public-domain prose and speeches, part of the installation',
-    notNeeded: 'This recipe needs no data; calibration is skipped',
+    builtinHint: 'Public-domain prose and speeches',
+    notNeeded: 'Not needed by this recipe',
     choose: 'Choose…',
     reset: 'Built-in',
     besideCheckpoint: 'Beside the checkpoint',
     sampleFolder: 'The exports folder',
+    defaultFolder: 'Default',
     changeFolder: 'Change…',
     tokens: (count: number) => `${formatNumber(count)} tokens in all`,
-    workersHint: '0 is one per core; the bytes do not depend on it',
+    workersHint: '0 is one per core',
     shardUnit: 'GB',
     problems: {
       whole: (minimum: number, maximum: number) =>
@@ -381,7 +382,10 @@ export const text = {
       'A finished run shows here where the checkpoint is, how large, what was not covered and how to serve it.',
     toRun: 'Go to Run',
     complete: 'Complete',
-    completeMessage: 'Every tensor is written and read back. Nothing was reported.',
+    completeMessage: 'Written, sealed and checked; nothing was reported.',
+    withUncovered: 'Complete, with uncovered experts',
+    uncoveredMessage: (count: number) =>
+      `${formatNumber(count)} ${count === 1 ? 'expert' : 'experts'} saw no calibration token; see below.`,
     withFindings: 'Complete, with findings',
     findingsMessage: (count: number) =>
       `The export is complete; ${formatNumber(count)} ${count === 1 ? 'finding needs' : 'findings need'} a look.`,

@@ -27,16 +27,18 @@ export type PlanState =
   | { readonly kind: 'ready'; readonly plan: PlanSummary }
   | { readonly kind: 'failed'; readonly error: SerialisedError }
 
-interface Subject {
+export interface RecipeSubject {
   readonly grantId: GrantId
   readonly checkpointName: string
+  readonly totalBytes: number
+  readonly isSample: boolean
 }
 
 const PAUSE_MS = 150
 
 export const useRecipeStore = defineStore('recipe', () => {
   const recipes = shallowRef<RecipesState>({ kind: 'loading' })
-  const subject = shallowRef<Subject>()
+  const subject = shallowRef<RecipeSubject>()
   const draft = shallowRef<RecipeDraft>(createDraft(0))
   const plan = shallowRef<PlanState>({ kind: 'none' })
   let timer: ReturnType<typeof setTimeout> | undefined
@@ -45,6 +47,7 @@ export const useRecipeStore = defineStore('recipe', () => {
   const outputName = computed(
     () => draft.value.outputName ?? defaultOutputName(subject.value?.checkpointName ?? '', draft.value),
   )
+  const isSample = computed(() => subject.value?.isSample === true)
   const problems = computed(() => draftProblems(draft.value, outputName.value))
   const hasProblems = computed(() => Object.keys(problems.value).length > 0)
   const recipeLabel = computed(() => draft.value.recipeGrant?.name ?? draft.value.recipe)
@@ -65,9 +68,9 @@ export const useRecipeStore = defineStore('recipe', () => {
   }
 
   /** A newly opened checkpoint: sensible defaults and the first plan. */
-  async function begin(grantId: GrantId, checkpointName: string, totalBytes: number): Promise<void> {
-    subject.value = { grantId, checkpointName }
-    draft.value = createDraft(totalBytes)
+  async function begin(newSubject: RecipeSubject): Promise<void> {
+    subject.value = newSubject
+    draft.value = createDraft(newSubject.totalBytes)
     plan.value = { kind: 'none' }
     await replan()
   }
@@ -110,6 +113,7 @@ export const useRecipeStore = defineStore('recipe', () => {
     draft,
     plan,
     outputName,
+    isSample,
     problems,
     recipeLabel,
     listed,

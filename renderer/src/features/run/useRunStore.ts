@@ -14,18 +14,21 @@ export type StartState =
   | { readonly kind: 'starting' }
   | { readonly kind: 'refused'; readonly error: SerialisedError }
 
+/** Between updates of the shown log. */
+const LOG_PAUSE_MS = 80
 const EMPTY_SERIES: LineSeries = { x: new Float64Array(0), y: new Float64Array(0) }
 
 export const useRunStore = defineStore('run', () => {
   const start = shallowRef<StartState>({ kind: 'idle' })
   const jobs = shallowRef(new Map<JobId, JobSnapshot>())
   const currentId = shallowRef<JobId>()
-  const log = shallowRef<JobLogLine[]>([])
+  const log = shallowRef<readonly JobLogLine[]>([])
   const throughput = shallowRef<LineSeries>(EMPTY_SERIES)
   const receivedMs = shallowRef(0)
   const history = new ThroughputHistory()
   let arrived: JobLogLine[] = []
   let isLogFetched = false
+  let flushTimer: ReturnType<typeof setTimeout> | undefined
 
   const current = computed(() =>
     currentId.value === undefined ? undefined : jobs.value.get(currentId.value),
@@ -49,13 +52,15 @@ export const useRunStore = defineStore('run', () => {
 
   function receiveLog(line: JobLogLine): void {
     if (line.jobId !== currentId.value) return
-    if (!isLogFetched) {
-      arrived.push(line)
-      return
-    }
-    log.value.push(line)
-    if (log.value.length > MAX_LOG_LINES) log.value.splice(0, log.value.length - MAX_LOG_LINES)
-    triggerRef(log)
+    arrived.push(line)
+    if (isLogFetched) flushTimer ??= setTimeout(flushLog, LOG_PAUSE_MS)
+  }
+
+  /** A burst of lines is one change of the list. */
+  function flushLog(): void {
+    flushTimer = undefined
+    log.value = [...log.value, ...arrived].slice(-MAX_LOG_LINES)
+    arrived = []
   }
 
   /** Call once. */
@@ -82,6 +87,8 @@ export const useRunStore = defineStore('run', () => {
     log.value = []
     arrived = []
     isLogFetched = false
+    clearTimeout(flushTimer)
+    flushTimer = undefined
     const [snapshot, lines] = await Promise.all([
       request('job.get', { jobId }),
       request('job.get_log', { jobId }),
@@ -89,6 +96,7 @@ export const useRunStore = defineStore('run', () => {
     receive(snapshot)
     if (currentId.value !== jobId) return
     log.value = joinLog(lines, arrived)
+    arrived = []
     isLogFetched = true
   }
 
