@@ -55,6 +55,8 @@ export type WorkerTask =
       readonly kind: 'quantize'
       readonly format: ModuleFormat
       readonly profile: ExportProfile
+      /** A search for block scales measures each member against its own maximum, not the shared one. */
+      readonly searchesAlone: boolean
       readonly members: readonly WorkerMember[]
     }
 

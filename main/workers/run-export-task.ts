@@ -14,7 +14,7 @@ import type {
   WorkerMember,
   WorkerTask,
 } from './export-protocol.ts'
-import type { KernelArena } from '../engine/kernels/wasm/kernel-arena.ts'
+import type { EncodeRequest, KernelArena } from '../engine/kernels/wasm/kernel-arena.ts'
 import type { ExportProfile, ModuleFormat } from '../engine/quant/formats.ts'
 import { needsTensorAmax } from '../engine/quant/layout.ts'
 import { fromFsError } from '../engine/io/node/fs-error.ts'
@@ -43,7 +43,7 @@ interface Running {
 export function runExportTask(arena: KernelArena, task: WorkerTask): TaskResult {
   const running: Running = { arena, hashes: [], deadWeights: [], bytesRead: 0, bytesWritten: 0 }
   if (task.kind === 'copy') copyTensor(running, task)
-  else quantizeMembers(running, task.format, task.profile, task.members)
+  else quantizeMembers(running, task)
   const { hashes, deadWeights, bytesRead, bytesWritten } = running
   return { hashes, deadWeights, bytesRead, bytesWritten }
 }
@@ -76,12 +76,8 @@ function copyTensor(running: Running, task: Extract<WorkerTask, { kind: 'copy' }
   running.hashes.push({ name: task.output.name, sha256: hash.digest('hex') })
 }
 
-function quantizeMembers(
-  running: Running,
-  format: ModuleFormat,
-  profile: ExportProfile,
-  members: readonly WorkerMember[],
-): void {
+function quantizeMembers(running: Running, task: Extract<WorkerTask, { kind: 'quantize' }>): void {
+  const { format, profile, members } = task
   const residentBytes = members.reduce((sum, member) => sum + bf16Bytes(member), 0)
   const isResident =
     residentBytes <= RESIDENT_LIMIT_BYTES && members.every((member) => member.dtype === 'BF16')
@@ -103,8 +99,9 @@ function quantizeMembers(
   const amaxes = needsTensorAmax(format.format) || isResident ? scanMembers(running, members, isResident) : []
   const tensorAmax = resolveTensorAmax(running, format, profile, members, amaxes)
   let offset = 0
-  for (const member of members) {
-    encodeMember(running, format, member, tensorAmax, isResident ? offset : undefined)
+  for (const [index, member] of members.entries()) {
+    const searchAmax = task.searchesAlone ? amaxes[index] : tensorAmax
+    encodeMember(running, format, member, { tensorAmax, searchAmax }, isResident ? offset : undefined)
     offset += bf16Bytes(member)
   }
 }
@@ -149,7 +146,7 @@ function encodeMember(
   running: Running,
   format: ModuleFormat,
   member: WorkerMember,
-  tensorAmax: number,
+  maxima: Pick<EncodeRequest, 'tensorAmax' | 'searchAmax'>,
   residentOffset: number | undefined,
 ): void {
   const { arena } = running
@@ -165,7 +162,7 @@ function encodeMember(
     const perTensorScale = member.weightScale.sizeBytes === 4
     const scaleBytes = perTensorScale ? 4 : (member.weightScale.sizeBytes * rows) / member.rows
     const scaleOffset = align8(weightBytes)
-    const request = { inputOffsetBytes, rows, cols: member.cols, tensorAmax }
+    const request = { inputOffsetBytes, rows, cols: member.cols, ...maxima }
     const encoded = arena.encode(format, request, {
       weightOffsetBytes: 0,
       weightScaleOffsetBytes: scaleOffset,
@@ -186,7 +183,13 @@ function encodeMember(
     doneScale += scaleBytes
   }
   if (residentOffset !== undefined) encodeRows(member.rows, residentOffset)
-  else forEachRowChunk(running, member, (rows) => encodeRows(rows, 0))
+  else {
+    forEachRowChunk(running, member, (rows) => {
+      // Formats without a tensor amax have not been scanned yet.
+      if (!needsTensorAmax(format.format)) scanRegion(arena, 0, rows * member.cols, member.sourceName)
+      encodeRows(rows, 0)
+    })
+  }
   running.hashes.push({ name: member.weight.name, sha256: hashWeight.digest('hex') })
   running.hashes.push({ name: member.weightScale.name, sha256: hashScale.digest('hex') })
   if (member.weightScale2 !== undefined) {

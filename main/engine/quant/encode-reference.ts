@@ -63,7 +63,12 @@ export function encodeReference(
       return undefined
     case 'nvfp4':
       return isStaticBlockFormat(format.format)
-        ? encodeNvfp4Static(matrix, staticOptions(format, matrix, context.searchAmax ?? context.tensorAmax), context, parts)
+        ? encodeNvfp4Static(
+            matrix,
+            staticOptions(format, matrix, context.searchAmax ?? context.tensorAmax),
+            context,
+            parts,
+          )
         : encodeNvfp4(
             matrix,
             { blockSize: blockSizeOf(format), scaleDivisor: tensorScaleDivisor(format) },

@@ -31,6 +31,8 @@ export interface EncodeContext {
   readonly profile: NumericProfile
   /** Maximum of the tensor, fused expert or fusion group as f32. Only read by formats that need it. */
   readonly tensorAmax: number
+  /** Maximum that a search for static block scales measures against; undefined = tensorAmax. */
+  readonly searchAmax?: number
 }
 
 /** Little-endian f32 writer over a byte region. */

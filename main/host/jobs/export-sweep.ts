@@ -10,6 +10,7 @@ import type {
   PlannedTensor,
   QuantizeMember,
 } from '../../engine/pipeline/export-plan.ts'
+import { searchesAlone } from '../../engine/quant/nvfp4-static/search-scope.ts'
 import type {
   DeadWeight,
   OutputPlace,
@@ -145,7 +146,10 @@ export class ExportSweep {
       }
     }
     const members = task.members.map((member) => this.toWorkerMember(member, locate))
-    return { kind: 'quantize', format: task.format, profile: this.options.plan.profile, members }
+    const { profile } = this.options.plan
+    const modules = task.members.map(({ module }) => module)
+    const isAlone = searchesAlone(task.format, profile, modules)
+    return { kind: 'quantize', format: task.format, profile, searchesAlone: isAlone, members }
   }
 
   private toWorkerMember(member: QuantizeMember, locate: (slice: TensorSlice) => SourceBytes): WorkerMember {

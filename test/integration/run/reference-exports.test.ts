@@ -3,11 +3,11 @@
  * Expected hashes come from reference exports condensed by test/tools/make-export-fixtures.mjs.
  */
 import { readdirSync, readFileSync } from 'node:fs'
-import { readFile, writeFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { runForTest, sha256File } from '../../tools/run-for-test.ts'
-import { temporaryFolder } from '../../tools/temporary-folder.ts'
+import { writeAmaxFixture } from '../../tools/write-amax-fixture.ts'
 
 interface ExportFixture {
   readonly shards: readonly {
@@ -19,7 +19,6 @@ interface ExportFixture {
   readonly hfQuantConfigSha256: string
   readonly indexSha256: string
   readonly quantizationConfig: unknown
-  readonly amax?: Readonly<Record<string, readonly number[]>>
 }
 
 const FIXTURES = join(import.meta.dirname, '../../fixtures/exports')
@@ -34,14 +33,6 @@ const RECIPES = readdirSync(FIXTURES)
 async function readFixture(recipe: string): Promise<ExportFixture> {
   const path = join(FIXTURES, `${recipe}.json`)
   return JSON.parse(await readFile(path, 'utf8')) as ExportFixture
-}
-
-async function writeAmax(amax: ExportFixture['amax']): Promise<string | undefined> {
-  if (amax === undefined) return undefined
-  const path = join(await temporaryFolder(), 'amax.json')
-  const dump = Object.entries(amax).map(([name, value]) => [name, { dtype: 'bfloat16', shape: [], value }])
-  await writeFile(path, JSON.stringify(Object.fromEntries(dump)))
-  return path
 }
 
 /** Everything that no activation statistic goes into. */
@@ -59,7 +50,7 @@ describe('identical profile', () => {
     const fixture = await readFixture(recipe)
     const { report, outputPath } = await runForTest({
       options: { recipe, profile: 'identical', maxShardSizeBytes: 4_000_000 },
-      amaxPath: await writeAmax(fixture.amax),
+      amaxPath: await writeAmaxFixture(recipe),
     })
     expect(report.findings).toEqual([])
     for (const shard of fixture.shards) {
@@ -77,9 +68,8 @@ describe('identical profile', () => {
   test.each(['nvfp4_experts_only-kv_fp8', 'nvfp4_default-kv_fp8', 'fp8_default-kv_fp8'])(
     '%s calibrated by ourselves differs in activation scales only',
     async (recipe) => {
-      const { amax } = await readFixture(recipe)
       const options = { recipe, profile: 'identical' as const, samples: 4, sequenceLength: 64 }
-      const given = await runForTest({ options, amaxPath: await writeAmax(amax) })
+      const given = await runForTest({ options, amaxPath: await writeAmaxFixture(recipe) })
       const own = await runForTest({ options })
       const expected = await weightHashes(given.outputPath)
       expect(Object.keys(expected).length).toBeGreaterThan(900)

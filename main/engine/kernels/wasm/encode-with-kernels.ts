@@ -30,6 +30,8 @@ export interface EncodeShape {
   readonly rows: number
   readonly cols: number
   readonly tensorAmax: number
+  /** See EncodeRequest. */
+  readonly searchAmax: number
   readonly fused: (FusedHalf & { readonly address: number }) | undefined
 }
 
@@ -100,6 +102,7 @@ function encodeNvfp4(
       scaleBytes,
       groupsPerBlock,
       shape.tensorAmax,
+      shape.searchAmax,
       search,
       weightScale,
     )
@@ -113,7 +116,7 @@ function encodeNvfp4(
 function encodeOnMemory(
   module: KernelModule,
   format: ModuleFormat,
-  { rows, cols, tensorAmax, fused }: EncodeShape,
+  { rows, cols, tensorAmax, searchAmax, fused }: EncodeShape,
   regions: EncodeRegions,
 ): number | undefined {
   const { buffer } = module.memory
@@ -127,7 +130,7 @@ function encodeOnMemory(
     matrix: matrixAt(module, fused.address, fused.totalRows, cols),
   }
   const matrix = matrixAt(module, regions.source, rows, cols)
-  return encodeReference(format, matrix, { profile: 'cuda', tensorAmax }, parts, whole)
+  return encodeReference(format, matrix, { profile: 'cuda', tensorAmax, searchAmax }, parts, whole)
 }
 
 function matrixAt(module: KernelModule, address: number, rows: number, cols: number): Bf16Matrix {

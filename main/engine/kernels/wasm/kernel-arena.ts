@@ -25,6 +25,8 @@ export interface EncodeRequest {
   readonly cols: number
   /** Maximum of the tensor, fused expert or fusion group (f32); read by formats of which `needsTensorAmax` is true. */
   readonly tensorAmax: number
+  /** Maximum that a search for block scales measures against. @default tensorAmax */
+  readonly searchAmax?: number | undefined
   /** Set for the gate or up half of a fused expert in fp8_pb_wo: where the whole [totalRows, cols] weight lies in the input region. */
   readonly fused?: FusedHalf & { readonly inputOffsetBytes: number }
 }
@@ -121,7 +123,7 @@ export class KernelArena {
     request: EncodeRequest,
     target: EncodeTarget,
   ): { readonly weightScale2: number | undefined } {
-    const { rows, cols, tensorAmax, fused } = request
+    const { rows, cols, tensorAmax, searchAmax = tensorAmax, fused } = request
     const sizes = storedSizesBytes(storedParts(format, rows, cols, fused))
     const [weightBytes = 0, scaleBytes = 0] = sizes
     const regions: EncodeRegions = {
@@ -135,7 +137,7 @@ export class KernelArena {
       ...fused,
       address: this.#inputAddress(fused.inputOffsetBytes, fused.totalRows * cols * 2),
     }
-    const shape = { rows, cols, tensorAmax, fused: fusedSource }
+    const shape = { rows, cols, tensorAmax, searchAmax, fused: fusedSource }
     return { weightScale2: encodeWithKernels(this.#module, format, shape, regions) }
   }
 

@@ -11,12 +11,14 @@ const amaxes: usize = memory.data(504) // f32 per candidate: the block maximum i
 /** Below this maximum, candidate steps underflow and are no longer ascending; every candidate is tried then. */
 const SMALLEST_ORDERED: f32 = 7.888609052210118e-31 // 2^-100
 
-/** Writes one E4M3 byte per block of BF16[blockCount · groupsPerBlock · 16]. search: 0 none, 1 sweep, 2 four-over-six. */
+/** Writes one E4M3 byte per block of BF16[blockCount · groupsPerBlock · 16]. search: 0 none, 1 sweep, 2 four-over-six.
+ * The search measures against `searchAmax`, the scales are stored relative to `tensorAmax`; the two differ in one ModelOpt quirk only. */
 export function chooseStaticScales(
   source: usize,
   blockCount: usize,
   groupsPerBlock: usize,
   tensorAmax: f32,
+  searchAmax: f32,
   search: i32,
   weightScale: usize,
 ): void {
@@ -24,13 +26,13 @@ export function chooseStaticScales(
   const largestScale: f32 = search === 2 ? 256 : 448
   const sixth: f32 = <f32>1 / <f32>6
   const largestStep = tensorAmax * sixth
-  if (search === 1) prepareCandidates(tensorAmax)
+  if (search === 1) prepareCandidates(searchAmax)
   for (let block: usize = 0; block < blockCount; block++) {
     const from = source + block * (blockSize << 1)
     let amax = reinterpret<f32>(amaxBf16(from, blockSize) << 16)
     if (search !== 0) {
       unpackMagnitudes(from, blockSize)
-      amax = search === 1 ? sweep(amax, blockSize, tensorAmax) : fourOverSix(amax, blockSize, tensorAmax)
+      amax = search === 1 ? sweep(amax, blockSize, searchAmax) : fourOverSix(amax, blockSize, searchAmax)
     }
     const step = amax * sixth
     const scale = ((step === 0 ? <f32>1 : step) * largestScale) / largestStep
