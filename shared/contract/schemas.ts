@@ -50,6 +50,8 @@ export const REQUEST_SCHEMAS = {
     /** Folder that will hold the output folder; undefined = beside the checkpoint. */
     outputGrantId: z.optional(grantIdSchema),
     outputName: outputNameSchema,
+    /** What to do with an unfinished or finished output of this name. @default new: refuse it */
+    mode: z.optional(z.enum(['new', 'resume', 'overwrite'])),
   }),
   'job.cancel': z.strictObject({ jobId: jobIdSchema }),
   'job.get': z.strictObject({ jobId: jobIdSchema }),

@@ -27,6 +27,8 @@ export function jobHandlers(surface: Surface): Pick<HandlerTable, JobRoutes> {
         outputPath,
         options: await runOptionsOf(input.options, grants),
         calibrationPath: await resolveOptional(surface, input.calibrationGrantId, 'calibration'),
+        canResume: input.mode === 'resume',
+        canOverwrite: input.mode === 'overwrite',
       })
       outputs.set(started.jobId, outputPath)
       return started
