@@ -58,6 +58,8 @@ test('a run gets real paths for every grant of its request', async () => {
         checkpointPath: join(home, 'model'),
         outputPath: join(home, 'target', 'model-nvfp4'),
         calibrationPath: join(home, 'data.txt'),
+        canOverwrite: false,
+        canResume: false,
         options,
       },
     },
