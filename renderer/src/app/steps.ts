@@ -24,7 +24,7 @@ export function summariseSteps(facts: StepFacts): readonly StepSummary[] {
   return [
     {
       step: 'checkpoint',
-      detail: facts.checkpointName ?? text.steps.none,
+      detail: facts.checkpointFailed ? text.steps.broken : (facts.checkpointName ?? text.steps.none),
       tone: facts.checkpointFailed ? 'bad' : facts.checkpointName === undefined ? 'idle' : 'ready',
     },
     {

@@ -5,16 +5,6 @@ import type { HeatColours } from './colour-map.ts'
 export type HeatRows = readonly (readonly number[] | undefined)[]
 export type HeatScale = 'log' | 'linear'
 
-/** Largest finite value, 0 when there is none. */
-export function maximumOf(rows: HeatRows): number {
-  let maximum = 0
-  for (const row of rows) {
-    if (row === undefined) continue
-    for (const value of row) if (value > maximum && value < Infinity) maximum = value
-  }
-  return maximum
-}
-
 /** Place of `value` on a scale that ends at `maximum`, 0..1. Both are counts: 0 and less give 0. */
 export function scalePosition(value: number, maximum: number, scale: HeatScale): number {
   if (!(value > 0) || maximum <= 0) return 0

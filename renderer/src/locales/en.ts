@@ -37,6 +37,7 @@ export const text = {
     run: 'Run',
     result: 'Result',
     none: 'none open',
+    broken: 'cannot be opened',
     choose: 'not chosen',
     idle: 'not started',
     nothing: 'nothing yet',
@@ -193,7 +194,7 @@ export const text = {
     needCheckpointMessage:
       'A recipe is planned for a checkpoint: sizes, memory and verdicts follow from its headers.',
     toCheckpoint: 'Go to Checkpoint',
-    listTitle: 'Recipe',
+    listTitle: 'Recipes',
     filter: 'Filter recipes',
     loading: 'Reading the recipes…',
     failed: 'The recipes cannot be listed',

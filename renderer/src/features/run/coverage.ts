@@ -1,4 +1,4 @@
-/** Numbers about routed tokens that stand beside the map. Pure. */
+/** Numbers about routed tokens that stand beside the map. Pure; one pass and one selection, because every snapshot asks for them. */
 import type { HeatRows } from '../../charts/heatmap-pixels.ts'
 
 export interface Coverage {
@@ -13,15 +13,27 @@ export interface Coverage {
 /** Over all experts of measured layers; all zeros when there is none. The median of an even count is the lower one. */
 export function summariseCoverage(rows: HeatRows): Coverage {
   const measured = rows.filter((row) => row !== undefined)
-  const counts = Float64Array.from(measured.flat()).sort()
-  const reachedExperts = counts.reduce((sum, count) => sum + (count > 0 ? 1 : 0), 0)
+  const counts = new Float64Array(measured.reduce((sum, row) => sum + row.length, 0))
+  let position = 0
+  let reachedExperts = 0
+  let least = Infinity
+  let most = 0
+  for (const row of measured) {
+    counts.set(row, position)
+    position += row.length
+    for (const count of row) {
+      if (count > 0) reachedExperts += 1
+      if (count < least) least = count
+      if (count > most) most = count
+    }
+  }
   return {
     measuredLayers: measured.length,
     measuredExperts: counts.length,
     reachedExperts,
-    least: counts[0] ?? 0,
-    median: counts[Math.floor((counts.length - 1) / 2)] ?? 0,
-    most: counts[counts.length - 1] ?? 0,
+    least: counts.length === 0 ? 0 : least,
+    median: selectSmallest(counts, Math.floor((counts.length - 1) / 2)),
+    most,
   }
 }
 
@@ -32,4 +44,29 @@ export function relativeLoad(rows: HeatRows, layerIndex: number, expertIndex: nu
   if (row === undefined || tokens === undefined) return undefined
   const total = row.reduce((sum, count) => sum + count, 0)
   return total === 0 ? undefined : (tokens * row.length) / total
+}
+
+/** The value that would be at `rank` after sorting (Hoare's selection); reorders `values`. 0 when there are none. */
+function selectSmallest(values: Float64Array, rank: number): number {
+  let low = 0
+  let high = values.length - 1
+  while (low < high) {
+    const pivot = values[(low + high) >> 1] ?? 0
+    let left = low
+    let right = high
+    while (left <= right) {
+      while ((values[left] ?? 0) < pivot) left += 1
+      while ((values[right] ?? 0) > pivot) right -= 1
+      if (left > right) break
+      const swapped = values[left] ?? 0
+      values[left] = values[right] ?? 0
+      values[right] = swapped
+      left += 1
+      right -= 1
+    }
+    if (rank <= right) high = right
+    else if (rank >= left) low = left
+    else break
+  }
+  return values[rank] ?? 0
 }

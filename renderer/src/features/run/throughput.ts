@@ -1,5 +1,5 @@
 /** Throughput over the time of a run, bounded: when the buffer is full, every second sample goes, so the whole run stays in view. */
-import type { LineSeries } from '../../charts/LineChart.vue'
+import type { LineSeries } from '../../charts/line-series.ts'
 
 const CAPACITY = 600
 

@@ -7,7 +7,7 @@ import type { RouteInput } from '../../../../shared/contract/schemas.ts'
 import { onEvent, request } from '../../bridge/api.ts'
 import { joinLog, MAX_LOG_LINES } from './log-lines.ts'
 import { ThroughputHistory } from './throughput.ts'
-import type { LineSeries } from '../../charts/LineChart.vue'
+import type { LineSeries } from '../../charts/line-series.ts'
 
 export type StartState =
   | { readonly kind: 'idle' }
