@@ -192,6 +192,7 @@ function f16Bits(value: number): number {
 /** Serves copies, remembers every unit, and overwrites what it gave out when the unit is released. */
 export class MemoryReader implements WeightReader {
   readonly units: WeightUnit[] = []
+  released = 0
   private readonly bytes: Uint8Array
   private given: Uint8Array[] = []
 
@@ -208,6 +209,7 @@ export class MemoryReader implements WeightReader {
   }
 
   release(): void {
+    this.released += 1
     for (const part of this.given) part.fill(0xff)
   }
 }

@@ -34,15 +34,24 @@ export async function embedTokens(
     const bytes = await reader.read(unit)
     for (const [index, slice] of slices.entries()) {
       const values = decoder.decode(slice, bytes[index] ?? new Uint8Array(0))
-      const first = firsts[index] ?? 0
-      for (let row = 0; row < values.length / width; row += 1) {
-        const vector = values.subarray(row * width, (row + 1) * width)
-        for (const { batch, position } of places.get(first + row) ?? [])
-          batch.hidden.set(vector, position * width)
-      }
+      copyRows(values, width, firsts[index] ?? 0, places)
     }
     reader.release(unit)
     decoder.reset()
+  }
+}
+
+function copyRows(
+  values: Float32Array,
+  width: number,
+  firstId: number,
+  places: ReadonlyMap<number, readonly Place[]>,
+): void {
+  for (let row = 0; row < values.length / width; row += 1) {
+    const vector = values.subarray(row * width, (row + 1) * width)
+    for (const { batch, position } of places.get(firstId + row) ?? []) {
+      batch.hidden.set(vector, position * width)
+    }
   }
 }
 

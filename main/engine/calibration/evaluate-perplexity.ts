@@ -66,11 +66,8 @@ async function tokenLosses(
       const [bytes = new Uint8Array(0)] = await reader.read(unit)
       const weight = f32Tensor(slice.shape, decoder.decode(slice, bytes))
       reader.release(unit)
-      for (const [index, batch] of batches.entries()) {
-        const accumulator = accumulators[index]
-        if (accumulator !== undefined)
-          await addPart(graphs, batch, { weight, first, hiddenSize }, accumulator)
-      }
+      const part = { weight, first, hiddenSize }
+      for (const [index, batch] of batches.entries()) await addPart(graphs, batch, part, accumulators[index])
       decoder.reset()
     }
   } finally {
@@ -97,7 +94,7 @@ async function addPart(
   graphs: GraphCache,
   { batch, time, ids, normed }: MicroBatch,
   { weight, first, hiddenSize }: HeadPart,
-  accumulator: LogSumExp,
+  accumulator: LogSumExp | undefined,
 ): Promise<void> {
   const [partRows = 1] = weight.shape
   const rowsPerRun = Math.max(1, Math.floor(PART_BYTES / (4 * partRows)))
@@ -117,7 +114,7 @@ async function addPart(
       target: { dtype: 'int32', shape: [rows, 1], data: target } as const,
     }
     const results = await graphs.run('head', headGraph, feeds, IGNORE)
-    accumulator.add(begin, isHere, {
+    accumulator?.add(begin, isHere, {
       maximum: f32Output(results, 'maximum'),
       sum: f32Output(results, 'sum'),
       chosen: f32Output(results, 'chosen'),

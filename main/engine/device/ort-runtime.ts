@@ -5,6 +5,7 @@
 import { env, InferenceSession, listSupportedBackends, Tensor } from 'onnxruntime-node'
 import { AppError } from '../../../shared/errors/app-error.ts'
 import type { DeviceKind, GraphRuntime, GraphSession, GraphTensor } from '../onnx/graph-runtime.ts'
+import { mayHaveVulkanDriver } from './vulkan-driver.ts'
 
 export interface OrtRuntimeOptions {
   readonly device: DeviceKind
@@ -19,13 +20,16 @@ export class OrtRuntime implements GraphRuntime {
   private tail: Promise<unknown> = Promise.resolve()
   private isClosed = false
 
-  /** Throws DEVICE_UNAVAILABLE when this build of ONNX Runtime does not know the device; a missing driver shows at the first load. */
+  /** Throws DEVICE_UNAVAILABLE when the platform has no such provider or no driver; other faults of a driver show at the first load. */
   constructor({ device, threads }: OrtRuntimeOptions) {
     this.device = device
     // Read once, at the first session of the process; its own messages on standard error would break --json.
     env.logLevel = 'fatal'
     if (!listSupportedBackends().some(({ name }) => name === device)) {
-      throw unavailable(device, device, 'this platform has no such provider')
+      throw unavailable(device, 'start', 'this platform has no such provider')
+    }
+    if (device === 'webgpu' && !mayHaveVulkanDriver()) {
+      throw unavailable(device, 'start', 'no Vulkan driver is installed')
     }
     this.options = {
       executionProviders: device === 'cpu' ? ['cpu'] : [device, 'cpu'],

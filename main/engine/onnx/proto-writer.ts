@@ -116,16 +116,20 @@ function writeAttribute(writer: BinaryWriter, attribute: OnnxAttribute): void {
   switch (attribute.kind) {
     case 'float':
       writer.tag(2, WireType.Bit32).float(attribute.value)
-      return type(1)
+      type(1)
+      return
     case 'int':
       writer.tag(3, WireType.Varint).int64(attribute.value)
-      return type(2)
+      type(2)
+      return
     case 'string':
       writer.tag(4, WireType.LengthDelimited).string(attribute.value)
-      return type(3)
+      type(3)
+      return
     case 'ints':
       for (const value of attribute.value) writer.tag(8, WireType.Varint).int64(value)
-      return type(7)
+      type(7)
+      return
   }
 }
 

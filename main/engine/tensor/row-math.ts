@@ -3,12 +3,10 @@
 /** Largest value, NaN when any is NaN, 0 for an empty array. Values are magnitudes (≥ 0). */
 export function propagatingMaximum(values: Float32Array): number {
   let largest = 0
-  for (let i = 0; i < values.length; i++) {
-    const value = values[i]!
-    if (!(value <= largest)) {
-      if (value !== value) return Number.NaN
-      largest = value
-    }
+  for (const value of values) {
+    if (value <= largest) continue
+    if (value !== value) return Number.NaN
+    largest = value
   }
   return largest
 }
@@ -58,15 +56,8 @@ export function addScaledRows(
 
 /** Index of the first NaN or infinity, or −1. */
 export function firstNotFinite(values: Float32Array): number {
-  // A sum of x − x is 0 for finite values and NaN otherwise; one test per block keeps the loop free of branches.
-  const BLOCK = 4096
-  for (let begin = 0; begin < values.length; begin += BLOCK) {
-    const end = Math.min(values.length, begin + BLOCK)
-    let sum = 0
-    for (let i = begin; i < end; i++) sum += values[i]! - values[i]!
-    if (sum !== 0) {
-      for (let i = begin; i < end; i++) if (!Number.isFinite(values[i]!)) return i
-    }
-  }
-  return -1
+  // x − x is 0 for finite values and NaN otherwise; one test at the end keeps the loop free of branches.
+  let sum = 0
+  for (const value of values) sum += value - value
+  return sum === 0 ? -1 : values.findIndex((value) => !Number.isFinite(value))
 }

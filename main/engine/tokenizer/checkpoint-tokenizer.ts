@@ -2,7 +2,7 @@
  * The checkpoint's own tokenizer, from its own files, without network and without code from the checkpoint. Wraps @huggingface/tokenizers
  * and the template engine; adds limits, typed errors and the check that both files describe the same word splitting.
  */
-import { Template } from '@huggingface/jinja'
+import { Environment, Interpreter, Template } from '@huggingface/jinja'
 import { Tokenizer } from '@huggingface/tokenizers'
 import { AppError } from '../../../shared/errors/app-error.ts'
 
@@ -26,7 +26,7 @@ export const MAX_TOKENIZER_BYTES = 256 * 1024 * 1024
 /** CWE-770: released chat templates have less than 20 kB. */
 const MAX_TEMPLATE_CHARACTERS = 256 * 1024
 /** CWE-834: a template may count to this, not further. */
-const MAX_TEMPLATE_RANGE = 100_000
+const MAX_TEMPLATE_RANGE = 10_000
 
 type JsonRecord = Readonly<Record<string, unknown>>
 
@@ -91,13 +91,13 @@ export class CheckpointTokenizer {
   renderChat(messages: readonly ChatMessage[], subject: string): string {
     const template = this.compileTemplate()
     try {
-      return template.render({
-        messages,
-        add_generation_prompt: false,
-        bos_token: tokenText(this.config['bos_token']) ?? '',
-        eos_token: tokenText(this.config['eos_token']) ?? '',
-        range: boundedRange,
-      })
+      const environment = templateEnvironment()
+      environment.set('messages', messages)
+      environment.set('add_generation_prompt', false)
+      environment.set('bos_token', tokenText(this.config['bos_token']) ?? '')
+      environment.set('eos_token', tokenText(this.config['eos_token']) ?? '')
+      const { value } = new Interpreter(environment).run(template.parsed)
+      return typeof value === 'string' ? value : ''
     } catch (error: unknown) {
       throw new AppError('CALIBRATION_DATA_INVALID', {
         subject,
@@ -123,6 +123,27 @@ export class CheckpointTokenizer {
     }
     return this.template
   }
+}
+
+/** The globals that chat templates expect, with bounds and without the clock: the same data gives the same tokens on any day. */
+function templateEnvironment(): Environment {
+  const environment = new Environment()
+  for (const [name, value] of [
+    ['true', true],
+    ['True', true],
+    ['false', false],
+    ['False', false],
+    ['none', null],
+    ['None', null],
+  ] as const) {
+    environment.set(name, value)
+  }
+  environment.set('raise_exception', (message: unknown) => {
+    throw new Error(String(message))
+  })
+  environment.set('range', boundedRange)
+  environment.set('strftime_now', () => '2025-01-01')
+  return environment
 }
 
 /** Python's range with at most MAX_TEMPLATE_RANGE elements; the template engine's own has no limit. */

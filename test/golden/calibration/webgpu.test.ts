@@ -11,7 +11,7 @@ import { openSampleReader, referenceInput, worstDeviation } from './reference-da
 
 const CANDIDATES = [process.env['VK_ICD_FILENAMES'], '/usr/lib/chromium/vk_swiftshader_icd.json']
 const driver = CANDIDATES.find((path) => path !== undefined && existsSync(path))
-if (driver === undefined) console.warn('skipped: no Vulkan driver; set VK_ICD_FILENAMES to one')
+if (driver === undefined) process.stderr.write('skipped: no Vulkan driver; set VK_ICD_FILENAMES to one\n')
 const TOLERANCE = 1e-3
 
 test.skipIf(driver === undefined)(
