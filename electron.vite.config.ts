@@ -40,6 +40,10 @@ export default defineConfig({
     root: 'renderer',
     base: './',
     plugins: [vue()],
-    build: { outDir: here('out/renderer'), emptyOutDir: true, rollupOptions: { input: here('renderer/index.html') } },
+    build: {
+      outDir: here('out/renderer'),
+      emptyOutDir: true,
+      rollupOptions: { input: here('renderer/index.html') },
+    },
   },
 })

@@ -26,16 +26,25 @@ const cache = join(root, 'node_modules', '.cache', 'quantmill', 'electron')
 const dist = join(cache, 'dist')
 const marker = join(cache, 'dist.integrity')
 /** Part of the marker: a changed loader makes a new dist. */
-const LOADER_REVISION = 1
+const LOADER_REVISION = 2
 
 /**
  * What default_app.asar does in the official distribution, for one case: `electron [switches] <folder of an application>`. An ES module, so
- * that Electron waits with `ready` until the application's entry has run.
+ * that Electron waits with `ready` until the application's entry has run. Playwright calls `__playwright_run` once it is attached; a window
+ * that opens while it attaches can hang it, so the application learns of `ready` only then.
  */
 const LOADER = `import { app } from 'electron'
 import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
+
+if (process.argv.includes('--remote-debugging-port=0')) {
+  const attached = new Promise((resolve) => {
+    globalThis.__playwright_run = () => resolve()
+  })
+  const ready = Promise.all([app.whenReady(), attached]).then(() => undefined)
+  app.whenReady = () => ready
+}
 
 const folder = process.argv.slice(1).find((argument) => !argument.startsWith('-'))
 if (folder === undefined) {

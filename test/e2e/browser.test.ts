@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { chromium, type Browser, type Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { checkSampleExport } from './support/check-export.ts'
+import { checkShardedSampleExport } from './support/check-export.ts'
 import { announceSkip, chromiumPath, IS_ROOT, noBrowserReason, screenshot } from './support/environment.ts'
 import { EXPORT_NAME, runSample } from './support/sample-job.ts'
 import { serve, type Served } from './support/server.ts'
@@ -38,10 +38,10 @@ describe.skipIf(noBrowserReason !== undefined)('the job in a browser', () => {
     await served.stop()
   })
 
-  test('from the sample to a finished export', async () => {
-    const shown = await runSample(page, 'browser')
+  test('from the sample to a finished export of several shards', async () => {
+    const shown = await runSample(page, 'browser', '0.004')
     expect(shown).toContain(EXPORT_NAME)
-    await checkSampleExport(join(served.homeFolder, 'Quantmill', EXPORT_NAME))
+    await checkShardedSampleExport(join(served.homeFolder, 'Quantmill', EXPORT_NAME))
   })
 
   test('a reload keeps the session and the finished run', async () => {

@@ -14,14 +14,18 @@ export async function prepareSample(page: Page): Promise<void> {
   await page.getByTestId(`recipe-${RECIPE}`).click()
 }
 
-/** From the first view to the result, with a screenshot of each. Resolves the shown path of the export. */
-export async function runSample(page: Page, surface: string): Promise<string> {
+/**
+ * From the first view to the result, with a screenshot of each; `shardGigabytes` only when the default is not wanted. Resolves the shown path
+ * of the export.
+ */
+export async function runSample(page: Page, surface: string, shardGigabytes?: string): Promise<string> {
   await page.getByTestId('open-sample').click()
   await page.getByTestId('checkpoint-view').waitFor()
   await screenshot(page, `${surface}-1-checkpoint`)
   await page.getByTestId('next-recipe').click()
   await page.getByTestId('recipe-view').waitFor()
   await page.getByTestId(`recipe-${RECIPE}`).click()
+  if (shardGigabytes !== undefined) await page.getByTestId('option-shard').fill(shardGigabytes)
   await screenshot(page, `${surface}-2-recipe`)
   await page.getByTestId('start-run').click()
   await page.getByTestId('run-view').waitFor()
