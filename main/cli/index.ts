@@ -4,17 +4,21 @@ import { EXIT_CODES } from '../../shared/errors/codes.ts'
 import { buildFiles } from '../host/build-files.ts'
 import { usage } from './arguments.ts'
 import type { Command, CommandContext } from './command.ts'
+import { convertCommand } from './commands/convert.ts'
 import { evalCommand } from './commands/eval.ts'
 import { inspectCommand } from './commands/inspect.ts'
 import { planCommand } from './commands/plan.ts'
 import { runCommand } from './commands/run.ts'
 import { sampleCommand } from './commands/sample.ts'
 import { serveCommand } from './commands/serve.ts'
+import { verifyCommand } from './commands/verify.ts'
 
 const COMMANDS: readonly Command[] = [
   inspectCommand,
   planCommand,
   runCommand,
+  verifyCommand,
+  convertCommand,
   evalCommand,
   sampleCommand,
   serveCommand,

@@ -1,0 +1,299 @@
+/**
+ * Converts an existing export between dialects: no weight is decoded, bytes are copied (or repacked) task by task on the worker pool, scalars
+ * are written last. Same folder discipline as a run: everything happens in a partial folder that is renamed at the end.
+ */
+import { createHash } from 'node:crypto'
+import { writeSync } from 'node:fs'
+import { open, readFile, stat, type FileHandle } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { formatBytes } from '../../../shared/domain/format-text.ts'
+import type { DialectChoice, ProfileChoice } from '../../../shared/domain/run-options.ts'
+import { AppError } from '../../../shared/errors/app-error.ts'
+import type { Checkpoint } from '../../engine/checkpoint/checkpoint.ts'
+import { openCheckpoint } from '../../engine/checkpoint/open-checkpoint.ts'
+import { planConvert, type ConvertPlan } from '../../engine/convert/plan-convert.ts'
+import { parseJsonObject, type JsonObject } from '../../engine/formats/hf-config/lossless-json.ts'
+import { NodeCheckpointFolder } from '../../engine/io/node/checkpoint-folder.ts'
+import { fromFsError } from '../../engine/io/node/fs-error.ts'
+import { checkPublished } from '../jobs/check-export.ts'
+import { ExportSweep } from '../jobs/export-sweep.ts'
+import { freeDiskBytes } from '../jobs/free-disk.ts'
+import type { JobEnvironment } from '../jobs/job-observer.ts'
+import {
+  checkOutput,
+  copySideFile,
+  createPartial,
+  createShard,
+  publish,
+  removePartial,
+  writeSmallFile,
+  type OutputFolder,
+} from '../jobs/output-folder.ts'
+import { writeActivationScales } from '../jobs/seal-export.ts'
+import { closeAll } from '../jobs/work-folder.ts'
+import { WorkerPool } from '../pool/worker-pool.ts'
+import { convertScalars, type ConvertedScalars, type InversionCounts } from './convert-scalars.ts'
+import { readRecord, RECORD_NAME, recordText } from './reciprocal-record.ts'
+
+export interface ConvertRequest {
+  readonly exportPath: string
+  readonly outputPath: string
+  readonly dialect: DialectChoice
+  readonly profile: ProfileChoice
+  /** undefined = tensors stay in the shards they are in. */
+  readonly maxShardSizeBytes: number | undefined
+  /** 0 = one per core. */
+  readonly workers: number
+  readonly canOverwrite: boolean
+}
+
+export interface ConvertReport {
+  readonly displayPath: string
+  readonly from: DialectChoice
+  readonly to: DialectChoice
+  readonly tensorCount: number
+  readonly sourceBytes: number
+  readonly outputBytes: number
+  readonly bytesRead: number
+  /** What inverting did to scalars, in number of tensors. */
+  readonly reciprocals: InversionCounts & { readonly total: number }
+  /** True when converting this result back gives the bytes of every tensor again. */
+  readonly isReversible: boolean
+  readonly droppedScales: readonly string[]
+  readonly notes: readonly string[]
+  readonly workers: number
+  readonly durationMs: number
+}
+
+export interface ConvertObserver {
+  progress(doneBytes: number, totalBytes: number): void
+  isCancelled(): boolean
+}
+
+interface Converting {
+  readonly request: ConvertRequest
+  readonly environment: JobEnvironment
+  readonly observer: ConvertObserver
+  readonly folder: NodeCheckpointFolder
+  readonly checkpoint: Checkpoint
+  readonly converted: ConvertPlan
+  readonly scalars: ConvertedScalars
+  readonly output: OutputFolder
+  readonly workerCount: number
+}
+
+const LEGACY_NAME = 'hf_quant_config.json'
+/** CWE-770: as for config.json; mixed precision lists every module. */
+const MAX_LEGACY_BYTES = 64 * 1024 * 1024
+const TASKS_AHEAD_PER_WORKER = 3
+/** What an earlier run left about the export that stays true of the converted one. */
+const CARRIED_OWN_FILES = ['recipe.yaml', 'calibration.safetensors']
+
+/** Converts. Throws what planning throws, before anything is created; CANCELLED; environment errors, after which nothing is published. */
+export async function convertExport(
+  request: ConvertRequest,
+  environment: JobEnvironment,
+  observer: ConvertObserver,
+): Promise<ConvertReport> {
+  const startedMs = performance.now()
+  await assertFolder(request.exportPath)
+  const folder = new NodeCheckpointFolder(request.exportPath)
+  const checkpoint = await openCheckpoint(folder)
+  const converted = planConvert({
+    checkpoint,
+    legacy: await readLegacy(folder),
+    target: request.dialect,
+    profile: request.profile,
+    maxShardSizeBytes: request.maxShardSizeBytes,
+  })
+  const output = await checkOutput(request.outputPath, request.exportPath, {
+    canOverwrite: request.canOverwrite,
+    canResume: false,
+  })
+  const recorded = await readRecord(request.exportPath)
+  const scalars = await convertScalars(folder, checkpoint.shards, converted.scalars, recorded)
+  await checkDisk(output, converted.plan.outputBytes)
+  const workerCount = request.workers === 0 ? environment.cpuCount : request.workers
+  const parts = {
+    request,
+    environment,
+    observer,
+    folder,
+    checkpoint,
+    converted,
+    scalars,
+    output,
+    workerCount,
+  }
+  try {
+    await createPartial(output)
+    const bytesRead = await write(parts)
+    return makeReport(parts, bytesRead, performance.now() - startedMs)
+  } catch (error: unknown) {
+    await removePartial(output)
+    throw AppError.from(error)
+  }
+}
+
+async function write(parts: Converting): Promise<number> {
+  const { environment, folder, checkpoint, converted, scalars, output, workerCount } = parts
+  const { plan } = converted
+  const sources: FileHandle[] = []
+  const targets: FileHandle[] = []
+  const kernels = await readFile(environment.kernelsFile)
+  const pool = new WorkerPool({ workerCount, workerFile: environment.exportWorkerFile, kernels })
+  try {
+    for (const { fileName } of checkpoint.shards) sources.push(await openSource(folder.pathOf(fileName)))
+    for (const { fileName, sizeBytes, header } of plan.shards)
+      targets.push(await createShard(join(output.partialPath, fileName), sizeBytes, header))
+    const sweep = makeSweep(parts, pool, sources, targets)
+    await sweep.runRemaining()
+    writeActivationScales(scalars.values, targets, sweep.hashes)
+    writeConstants(parts, targets, sweep.hashes)
+    for (const target of targets) await target.sync()
+    await writeFiles(parts, sweep.hashes)
+    await checkPublished(output.partialPath, plan)
+    await publish(output)
+    return sweep.bytesRead
+  } finally {
+    await pool.close()
+    await closeAll([...sources, ...targets])
+  }
+}
+
+function makeSweep(
+  { converted: { plan }, observer, workerCount }: Converting,
+  pool: WorkerPool,
+  sources: readonly FileHandle[],
+  targets: readonly FileHandle[],
+): ExportSweep {
+  let doneBytes = 0
+  return new ExportSweep({
+    plan,
+    pool,
+    sourceDescriptors: sources.map(({ fd }) => fd),
+    outputDescriptors: targets.map(({ fd }) => fd),
+    finished: new Map(),
+    maxInFlight: workerCount * TASKS_AHEAD_PER_WORKER,
+    isCancelled: () => observer.isCancelled(),
+    onTaskDone: (_, sourceBytes) => {
+      doneBytes += sourceBytes
+      observer.progress(doneBytes, plan.sourceBytes)
+    },
+  })
+}
+
+function writeConstants(
+  { converted }: Converting,
+  targets: readonly FileHandle[],
+  hashes: Map<string, string>,
+): void {
+  for (const { output, values } of converted.constants) {
+    const bytes = new Uint8Array(BigInt64Array.from(values, BigInt).buffer)
+    const target = targets[output.shardIndex]
+    try {
+      if (target !== undefined) writeSync(target.fd, bytes, 0, bytes.length, output.offsetBytes)
+    } catch (error: unknown) {
+      throw fromFsError(error, output.name, 'write')
+    }
+    hashes.set(output.name, createHash('sha256').update(bytes).digest('hex'))
+  }
+}
+
+async function writeFiles(parts: Converting, hashes: ReadonlyMap<string, string>): Promise<void> {
+  const { request, environment, folder, checkpoint, converted, scalars, output } = parts
+  const files: Record<string, string> = {}
+  for (const { fileName, text } of converted.plan.textFiles) {
+    await writeSmallFile(join(output.partialPath, fileName), text)
+    files[fileName] = createHash('sha256').update(text).digest('hex')
+  }
+  for (const { name } of checkpoint.sideFiles)
+    files[name] = await copySideFile(folder.pathOf(name), join(output.partialPath, name))
+  const own = new NodeCheckpointFolder(join(request.exportPath, 'quantmill'))
+  for (const name of CARRIED_OWN_FILES) {
+    if ((await own.sizeOf(name)) === undefined) continue
+    await copySideFile(own.pathOf(name), join(output.partialPath, 'quantmill', name))
+  }
+  if (scalars.record.size > 0)
+    await writeSmallFile(join(output.partialPath, 'quantmill', RECORD_NAME), recordText(scalars.record))
+  const receipt = {
+    schema: 1,
+    producer: { name: 'quantmill', version: environment.version },
+    conversion: {
+      from: converted.source,
+      to: request.dialect,
+      profile: request.profile,
+      reciprocals: scalars.counts,
+      droppedScales: converted.droppedScales,
+      notes: converted.notes,
+    },
+    source: {
+      architecture: converted.model.architecture,
+      totalTensorBytes: checkpoint.totalTensorBytes,
+      shards: checkpoint.shards.map(({ fileName, fileSizeBytes }) => ({ fileName, fileSizeBytes })),
+    },
+    files,
+    tensors: Object.fromEntries([...hashes].sort(([a], [b]) => (a < b ? -1 : 1))),
+  }
+  await writeSmallFile(
+    join(output.partialPath, 'quantmill', 'receipt.json'),
+    `${JSON.stringify(receipt, null, 2)}\n`,
+  )
+}
+
+function makeReport(
+  { request, converted, scalars, output, workerCount }: Converting,
+  bytesRead: number,
+  durationMs: number,
+): ConvertReport {
+  const { counts } = scalars
+  const total = counts.exact + counts.restored + counts.recorded + counts.rounded
+  return {
+    displayPath: output.finalPath,
+    from: converted.source,
+    to: request.dialect,
+    tensorCount: converted.plan.tensors.length,
+    sourceBytes: converted.plan.sourceBytes,
+    outputBytes: converted.plan.outputBytes,
+    bytesRead,
+    reciprocals: { total, ...counts },
+    isReversible: converted.isReversible,
+    droppedScales: converted.droppedScales,
+    notes: converted.notes,
+    workers: workerCount,
+    durationMs,
+  }
+}
+
+async function assertFolder(path: string): Promise<void> {
+  const stats = await stat(path).catch(() => undefined)
+  if (stats?.isDirectory() === true) return
+  throw new AppError('CHECKPOINT_NOT_FOUND', {
+    subject: path,
+    problem: stats === undefined ? 'there is no such folder' : 'this is not a folder',
+    remedy: 'give the folder of an export',
+  })
+}
+
+async function readLegacy(folder: NodeCheckpointFolder): Promise<JsonObject | undefined> {
+  if ((await folder.sizeOf(LEGACY_NAME)) === undefined) return undefined
+  return parseJsonObject(await folder.readAll(LEGACY_NAME, MAX_LEGACY_BYTES), LEGACY_NAME)
+}
+
+async function openSource(path: string): Promise<FileHandle> {
+  try {
+    return await open(path, 'r')
+  } catch (error: unknown) {
+    throw fromFsError(error, path, 'read')
+  }
+}
+
+async function checkDisk(output: OutputFolder, neededBytes: number): Promise<void> {
+  const freeBytes = await freeDiskBytes(dirname(output.finalPath))
+  if (freeBytes === undefined || freeBytes >= neededBytes) return
+  throw new AppError('DISK_FULL', {
+    subject: dirname(output.finalPath),
+    problem: `the export needs ${formatBytes(neededBytes, 'en')}, ${formatBytes(freeBytes, 'en')} are free`,
+    remedy: 'free some space or choose another output folder',
+  })
+}
