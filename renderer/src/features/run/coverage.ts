@@ -51,22 +51,29 @@ function selectSmallest(values: Float64Array, rank: number): number {
   let low = 0
   let high = values.length - 1
   while (low < high) {
-    const pivot = values[(low + high) >> 1] ?? 0
-    let left = low
-    let right = high
-    while (left <= right) {
-      while ((values[left] ?? 0) < pivot) left += 1
-      while ((values[right] ?? 0) > pivot) right -= 1
-      if (left > right) break
-      const swapped = values[left] ?? 0
-      values[left] = values[right] ?? 0
-      values[right] = swapped
-      left += 1
-      right -= 1
-    }
+    const [left, right] = partition(values, low, high)
     if (rank <= right) high = right
     else if (rank >= left) low = left
     else break
   }
   return values[rank] ?? 0
+}
+
+/** Moves what is below the middle value to the front: afterwards low..right <= pivot <= left..high, and what is between equals it. */
+function partition(values: Float64Array, low: number, high: number): readonly [left: number, right: number] {
+  const at = (index: number): number => values[index] ?? 0
+  const pivot = at((low + high) >> 1)
+  let left = low
+  let right = high
+  while (left <= right) {
+    while (at(left) < pivot) left += 1
+    while (at(right) > pivot) right -= 1
+    if (left > right) break
+    const swapped = at(left)
+    values[left] = at(right)
+    values[right] = swapped
+    left += 1
+    right -= 1
+  }
+  return [left, right]
 }

@@ -1,0 +1,41 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { joinLog, linesAtLeast, logText } from '../../../../../renderer/src/features/run/log-lines.ts'
+import type { JobId, JobLogLine } from '../../../../../shared/domain/job.ts'
+
+function line(timeMs: number, level: JobLogLine['level'] = 'info'): JobLogLine {
+  return { jobId: 'j_1' as JobId, timeMs, level, message: `m${String(timeMs)}` }
+}
+
+describe('joinLog', () => {
+  it('takes lines that were fetched and also arrived once, in order', () => {
+    fc.assert(
+      fc.property(fc.nat(20), fc.nat(20), fc.nat(20), (before, both, after) => {
+        const all = Array.from({ length: before + both + after }, (_, index) => line(index))
+        const joined = joinLog(all.slice(0, before + both), all.slice(before))
+        expect(joined).toEqual(all)
+      }),
+    )
+  })
+
+  it('keeps both parts when they do not overlap', () => {
+    expect(joinLog([line(1)], [line(2)])).toEqual([line(1), line(2)])
+    expect(joinLog([], [line(2)])).toEqual([line(2)])
+  })
+})
+
+describe('linesAtLeast', () => {
+  it('keeps the level and everything above it', () => {
+    const lines = [line(1, 'debug'), line(2, 'warn'), line(3, 'error')]
+    expect(linesAtLeast(lines, 'warn').map(({ timeMs }) => timeMs)).toEqual([2, 3])
+    expect(linesAtLeast(lines, 'debug')).toHaveLength(3)
+  })
+})
+
+describe('logText', () => {
+  it('is one line each with a time that sorts', () => {
+    expect(logText([line(0), line(1500, 'error')])).toBe(
+      '1970-01-01T00:00:00.000Z INFO m0\n1970-01-01T00:00:01.500Z ERROR m1500',
+    )
+  })
+})
