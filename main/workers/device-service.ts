@@ -29,6 +29,7 @@ export class DeviceService {
       case 'open':
         await this.runtime?.close()
         this.runtime = new OrtRuntime(request.input)
+        await this.runtime.check()
         return undefined
       case 'list_devices':
         return listDevices()

@@ -4,7 +4,14 @@
  */
 import { env, InferenceSession, listSupportedBackends, Tensor } from 'onnxruntime-node'
 import { AppError } from '../../../shared/errors/app-error.ts'
-import type { DeviceKind, GraphRuntime, GraphSession, GraphTensor } from '../onnx/graph-runtime.ts'
+import { GraphBuilder } from '../onnx/graph-builder.ts'
+import {
+  f32Tensor,
+  type DeviceKind,
+  type GraphRuntime,
+  type GraphSession,
+  type GraphTensor,
+} from '../onnx/graph-runtime.ts'
 import { mayHaveVulkanDriver } from './vulkan-driver.ts'
 
 export interface OrtRuntimeOptions {
@@ -48,6 +55,15 @@ export class OrtRuntime implements GraphRuntime {
       run: (feeds) => this.queued(label, () => runSession(session, feeds)),
       release: () => this.release(session),
     }
+  }
+
+  /** Loads and runs a graph of one node, so that a missing driver or library shows now. Throws DEVICE_UNAVAILABLE. */
+  async check(): Promise<void> {
+    const graph = new GraphBuilder('check')
+    graph.output('y', graph.node('Neg', [graph.input('x', [1])]))
+    const session = await this.load(graph.build(), 'check')
+    await session.run({ x: f32Tensor([1], Float32Array.of(1)) })
+    await session.release()
   }
 
   /** Releases every session once the current run has ended. Later calls throw INVARIANT. */

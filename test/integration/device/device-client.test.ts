@@ -139,6 +139,15 @@ test('two calibrations at once give what one alone gives', async () => {
   expect(await Promise.all([counts(), counts()])).toEqual([alone, alone])
 })
 
+test('a device that is not there is refused when it is opened, not in the middle of a run', async () => {
+  const available = (await probeDevices(WORKER)).filter(({ isAvailable }) => isAvailable)
+  for (const device of ['webgpu', 'cuda'] as const) {
+    if (available.some((info) => info.device === device)) continue
+    const error = await errorOf(() => DeviceClient.start({ workerFile: WORKER, device }))
+    expect([error.code, error.kind]).toEqual(['DEVICE_UNAVAILABLE', 'environment'])
+  }
+})
+
 test('devices are found out without harm; the processor is always there', async () => {
   const devices = await probeDevices(WORKER)
   expect(devices.map(({ device }) => device)).toEqual(['cpu', 'webgpu', 'cuda'])
