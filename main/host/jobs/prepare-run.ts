@@ -32,17 +32,21 @@ export interface PreparedRun extends OpenedModel {
 
 /** Opens and recognises. Throws CHECKPOINT_NOT_FOUND and every `data` and `unsupported` error of reader and adapter. */
 export async function openModel(checkpointPath: string): Promise<OpenedModel> {
-  const stats = await stat(checkpointPath).catch(() => undefined)
-  if (stats?.isDirectory() !== true) {
-    throw new AppError('CHECKPOINT_NOT_FOUND', {
-      subject: checkpointPath,
-      problem: stats === undefined ? 'there is no such folder' : 'this is not a folder',
-      remedy: 'give the folder that holds config.json and the .safetensors files',
-    })
-  }
+  await requireFolder(checkpointPath)
   const folder = new NodeCheckpointFolder(checkpointPath)
   const checkpoint = await openCheckpoint(folder)
   return { folder, checkpoint, model: recogniseModel(checkpoint) }
+}
+
+/** Throws CHECKPOINT_NOT_FOUND. */
+export async function requireFolder(path: string): Promise<void> {
+  const stats = await stat(path).catch(() => undefined)
+  if (stats?.isDirectory() === true) return
+  throw new AppError('CHECKPOINT_NOT_FOUND', {
+    subject: path,
+    problem: stats === undefined ? 'there is no such folder' : 'this is not a folder',
+    remedy: 'give the folder that holds config.json and the .safetensors files',
+  })
 }
 
 export async function prepareRun(

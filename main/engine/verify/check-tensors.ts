@@ -1,0 +1,288 @@
+/**
+ * Names, dtypes, shapes and exclude list of an export against what its configuration declares; headers only. Every tensor that a rule has
+ * accounted for is marked, the rest is reported as unknown.
+ */
+import { tensorSizeBytes, type Dtype } from '../../../shared/domain/dtype.ts'
+import { AppError } from '../../../shared/errors/app-error.ts'
+import { formatBytes, formatShape } from '../../../shared/domain/format-text.ts'
+import type { TensorSlice } from '../checkpoint/checkpoint.ts'
+import type { Declaration } from './declaration.ts'
+import type { ExpectedMatrix, ExpectedModel, ExpectedUnit } from './expected-model.ts'
+import type { Findings } from './findings.ts'
+import { partRules, SCALE_SUFFIXES, type StoredFormat, type StoredPartRule } from './stored-format.ts'
+import type { StoredTensors } from './stored-tensors.ts'
+
+/** A matrix whose parts are all there, with the dtype and shape of its format: its values can be read. */
+export interface SoundMatrix {
+  readonly unit: ExpectedUnit
+  readonly matrix: ExpectedMatrix
+  readonly stored: StoredFormat
+  readonly parts: readonly { readonly rule: StoredPartRule; readonly tensor: TensorSlice }[]
+}
+
+export interface CheckedTensors {
+  /** In the order of the model. */
+  readonly quantized: readonly SoundMatrix[]
+  readonly quantizedUnits: readonly { readonly unit: ExpectedUnit; readonly stored: StoredFormat }[]
+  readonly lacksInputScales: boolean
+  readonly expectedQuantizedBytes: number
+  readonly actualQuantizedBytes: number
+}
+
+export interface TensorContext {
+  readonly model: ExpectedModel
+  readonly declaration: Declaration | undefined
+  /** Block sizes that any description declares. */
+  readonly declaredSizes: ReadonlySet<number>
+  readonly tensors: StoredTensors
+  readonly findings: Findings
+}
+
+const FLOATS: readonly Dtype[] = ['BF16', 'F16', 'F32']
+
+/** Checks every unit and every plain tensor of the text tower. Cost: linear in tensors. */
+export function checkTensors(context: TensorContext): CheckedTensors {
+  const checker = new UnitChecker(context)
+  for (const unit of context.model.units) checker.check(unit)
+  for (const { name, shape } of context.model.plain) checkPlain(context, name, shape)
+  return checker.result()
+}
+
+/** A tensor that must be stored as floating point. Missing ones are reported. */
+export function checkPlain(
+  { tensors, findings }: Pick<TensorContext, 'tensors' | 'findings'>,
+  name: string,
+  shape: readonly number[],
+): void {
+  const tensor = tensors.take(name)
+  if (tensor === undefined) {
+    if (tensors.isMissing(name)) findings.add('names.exact', name, 'this tensor is missing')
+    return
+  }
+  if (!FLOATS.includes(tensor.dtype)) {
+    findings.add('tensor.dtype', name, `it is ${tensor.dtype}, an unquantized tensor is ${FLOATS.join(', ')}`)
+  } else if (!isSameShape(tensor.shape, shape)) {
+    findings.add('tensor.shape', name, shapeMessage(tensor.shape, [shape]))
+  }
+}
+
+class UnitChecker {
+  private readonly context: TensorContext
+  private readonly quantized: SoundMatrix[] = []
+  private readonly quantizedUnits: { unit: ExpectedUnit; stored: StoredFormat }[] = []
+  private readonly wrongGroupSizes = new Set<string>()
+  private lacksInputScales = false
+  private expectedBytes = 0
+  private actualBytes = 0
+
+  constructor(context: TensorContext) {
+    this.context = context
+  }
+
+  result(): CheckedTensors {
+    return {
+      quantized: this.quantized,
+      quantizedUnits: this.quantizedUnits,
+      lacksInputScales: this.lacksInputScales,
+      expectedQuantizedBytes: this.expectedBytes,
+      actualQuantizedBytes: this.actualBytes,
+    }
+  }
+
+  check(unit: ExpectedUnit): void {
+    const declared = this.context.declaration?.formatOf(unit.name, unit.kind)
+    if (unit.kind === 'experts' && this.checkFused(unit, declared)) return
+    const isScaled = unit.matrices.some(({ module }) => this.isScaled(module))
+    if (declared === undefined) {
+      if (isScaled) this.reportExcluded(unit)
+      else
+        for (const { module, rows, cols } of unit.matrices)
+          checkPlain(this.context, `${module}.weight`, [rows, cols])
+      return
+    }
+    if (!isScaled && unit.matrices.some(({ module }) => this.context.tensors.partsOf(module).size > 0)) {
+      this.reportUnquantized(unit, declared)
+      return
+    }
+    this.quantizedUnits.push({ unit, stored: declared })
+    for (const matrix of unit.matrices) this.checkMatrix(unit, matrix, declared)
+  }
+
+  /** Fused 3-D experts. True when they settle the unit. */
+  private checkFused(unit: ExpectedUnit, declared: StoredFormat | undefined): boolean {
+    const { tensors, findings, model } = this.context
+    const names = [`${unit.name}.gate_up_proj`, `${unit.name}.down_proj`]
+    const fused = names.filter((name) => tensors.take(name) !== undefined)
+    if (fused.length === 0) return false
+    if (unit.matrices.some(({ module }) => tensors.partsOf(module).size > 0)) {
+      findings.add('names.one-layout', unit.name, 'its experts are stored both fused and one by one')
+      return false
+    }
+    const { expertCount, expertWidth: f, hiddenSize: h } = model.text
+    if (declared !== undefined) this.reportUnquantized(unit, declared)
+    const shapes = [
+      [expertCount, 2 * f, h],
+      [expertCount, h, f],
+    ]
+    names.forEach((name, position) => {
+      checkPlain(this.context, name, shapes[position] ?? [])
+    })
+    return true
+  }
+
+  private isScaled(module: string): boolean {
+    const parts = this.context.tensors.partsOf(module)
+    const weight = parts.get('weight')
+    if (weight !== undefined && !FLOATS.includes(weight.dtype)) return true
+    return SCALE_SUFFIXES.some((suffix) => parts.has(suffix))
+  }
+
+  private reportExcluded(unit: ExpectedUnit): void {
+    const { tensors, findings, declaration } = this.context
+    for (const { module } of unit.matrices) {
+      for (const { name } of tensors.partsOf(module).values()) tensors.take(name)
+    }
+    if (declaration === undefined || declaration.unknownAlgorithms.length > 0) return
+    findings.add(
+      'ignore.exact',
+      unit.name,
+      'it has scales, but the configuration says that it is not quantized',
+    )
+  }
+
+  /** Declared as quantized, stored as it was: for experts this is the whole point of the export, for a linear an entry is missing. */
+  private reportUnquantized(unit: ExpectedUnit, declared: StoredFormat): void {
+    const { tensors, findings } = this.context
+    for (const { module, rows, cols } of unit.matrices) {
+      this.expectedBytes += declaredBytes(declared, rows, cols)
+      for (const { name, sizeBytes } of tensors.partsOf(module).values()) {
+        tensors.take(name)
+        this.actualBytes += sizeBytes
+      }
+    }
+    if (unit.kind === 'linear') {
+      findings.add(
+        'ignore.exact',
+        unit.name,
+        `it has no scales and is not excluded (${declared.name} is declared)`,
+      )
+      return
+    }
+    const expected = unit.matrices.reduce(
+      (sum, { rows, cols }) => sum + declaredBytes(declared, rows, cols),
+      0,
+    )
+    const problem = `${declared.name} is declared, which takes ${formatBytes(expected, 'en')}, but its experts are stored unquantized`
+    findings.add('bytes.expected', unit.name, problem)
+  }
+
+  private checkMatrix(unit: ExpectedUnit, matrix: ExpectedMatrix, stored: StoredFormat): void {
+    const { tensors, findings } = this.context
+    const { module, rows, cols } = matrix
+    let rules: readonly StoredPartRule[]
+    try {
+      rules = partRules(stored, rows, cols)
+    } catch (error: unknown) {
+      if (!(error instanceof AppError)) throw error
+      findings.add(
+        'tensor.shape',
+        module,
+        `${stored.name} cannot hold [${String(rows)}, ${String(cols)}]: ${error.problem}`,
+      )
+      for (const { name } of tensors.partsOf(module).values()) tensors.take(name)
+      return
+    }
+    const parts: SoundMatrix['parts'][number][] = []
+    let isSound = true
+    for (const rule of rules) {
+      const name = `${module}.${rule.suffix}`
+      const tensor = tensors.take(name)
+      if (tensor !== undefined && this.isAsRuled(tensor, rule, stored, cols)) parts.push({ rule, tensor })
+      else if (tensor !== undefined) isSound = false
+      else if (!rule.isOptional) {
+        isSound = false
+        if (tensors.isMissing(name))
+          findings.add('names.exact', name, `this tensor of ${stored.name} is missing`)
+        if (rule.role === 'input_scale' && unit.kind === 'experts') this.lacksInputScales = true
+      }
+    }
+    this.addBytes(module, rules)
+    if (isSound) this.quantized.push({ unit, matrix, stored, parts })
+  }
+
+  private addBytes(module: string, rules: readonly StoredPartRule[]): void {
+    for (const { dtypes, shapes, isOptional, suffix } of rules) {
+      const tensor = this.context.tensors.all.get(`${module}.${suffix}`)
+      this.actualBytes += tensor?.sizeBytes ?? 0
+      const [dtype] = dtypes
+      if (tensor !== undefined && (isOptional || dtypes.length > 1)) this.expectedBytes += tensor.sizeBytes
+      else if (!isOptional && dtype !== undefined)
+        this.expectedBytes += tensorSizeBytes(dtype, shapes?.[0] ?? [])
+    }
+  }
+
+  private isAsRuled(
+    tensor: TensorSlice,
+    { dtypes, shapes, role }: StoredPartRule,
+    stored: StoredFormat,
+    cols: number,
+  ): boolean {
+    const { findings } = this.context
+    if (!dtypes.includes(tensor.dtype)) {
+      findings.add(
+        'tensor.dtype',
+        tensor.name,
+        `it is ${tensor.dtype}, ${stored.name} stores ${dtypes.join(' or ')}`,
+      )
+      return false
+    }
+    if (shapes === undefined || shapes.some((shape) => isSameShape(tensor.shape, shape))) return true
+    const blockSize = otherBlockSize(tensor.shape, shapes, cols)
+    if (role.endsWith('_scale') && stored.format.blockSize !== undefined && blockSize !== undefined) {
+      this.reportGroupSize(tensor.name, stored, blockSize)
+    } else findings.add('tensor.shape', tensor.name, shapeMessage(tensor.shape, shapes))
+    return false
+  }
+
+  /** One finding for each declared size, not one for each of thousands of tensors. */
+  private reportGroupSize(name: string, { format, name: declared }: StoredFormat, found: number): void {
+    const key = `${String(format.blockSize)} ${String(found)}`
+    if (this.wrongGroupSizes.has(key) || this.context.declaredSizes.has(found)) return
+    this.wrongGroupSizes.add(key)
+    const problem = `${declared} is declared with blocks of ${String(format.blockSize)}, its scales are for blocks of ${String(found)}`
+    this.context.findings.add('config.group-size', name, problem)
+  }
+}
+
+/** The block size that scales of this shape would have; undefined when only another defect explains the shape. */
+function otherBlockSize(
+  found: readonly number[],
+  expected: readonly (readonly number[])[],
+  cols: number,
+): number | undefined {
+  const [rows, blocks] = found
+  if (found.length !== 2 || blocks === undefined || blocks === 0) return undefined
+  if (!expected.some((shape) => shape.length === 2 && shape[0] === rows)) return undefined
+  const size = cols / blocks
+  return Number.isInteger(size) && size >= 16 && size <= 256 ? size : undefined
+}
+
+function declaredBytes(stored: StoredFormat, rows: number, cols: number): number {
+  try {
+    return partRules(stored, rows, cols).reduce((sum, { dtypes, shapes, isOptional }) => {
+      const [dtype] = dtypes
+      return isOptional || dtype === undefined ? sum : sum + tensorSizeBytes(dtype, shapes?.[0] ?? [])
+    }, 0)
+  } catch (error: unknown) {
+    if (error instanceof AppError) return 0
+    throw error
+  }
+}
+
+export function isSameShape(a: readonly number[], b: readonly number[]): boolean {
+  return a.length === b.length && a.every((size, axis) => size === b[axis])
+}
+
+function shapeMessage(found: readonly number[], expected: readonly (readonly number[])[]): string {
+  return `its shape is ${formatShape(found)}, expected ${expected.map(formatShape).join(' or ')}`
+}

@@ -1,0 +1,126 @@
+/** The quantization_config of compressed-tensors as a declaration. Source: config and scheme definitions of compressed-tensors. */
+import { AppError } from '../../../shared/errors/app-error.ts'
+import { asNumber, asObject, type JsonObject, type JsonValue } from '../formats/hf-config/lossless-json.ts'
+import type { Declaration } from './declaration.ts'
+import { compressedIgnore, isRegexEntry, regexOf } from './ignore-list.ts'
+import { strings } from './read-modelopt.ts'
+import { moduleFormat, type StoredFormat } from './stored-format.ts'
+
+/** CWE-770: groups are tried one after the other. */
+const MAX_GROUPS = 256
+
+interface Group {
+  readonly stored: StoredFormat
+  covers(module: string, className: string): boolean
+}
+
+const CLASS_NAMES = {
+  linear: 'Linear',
+  experts: 'Linear',
+  router: 'Linear',
+  conv: 'Conv1d',
+  embedding: 'Embedding',
+} as const
+
+/** Throws CONFIG_INVALID for malformed patterns, FORMAT_UNSUPPORTED for a scheme that is not known, naming it. */
+export function readCompressed(config: JsonObject): Declaration {
+  const entries = Object.entries(asObject(config['config_groups']) ?? {})
+  if (entries.length > MAX_GROUPS) throw invalid('config_groups', `${String(entries.length)} groups`)
+  const fileFormat = text(config['format'])
+  const groups = entries.map(([name, value]) => readGroup(name, asObject(value) ?? {}, fileFormat))
+  const ignore = compressedIgnore(strings(config['ignore']), 'config.json')
+  const kv = asObject(config['kv_cache_scheme'])
+  const sizes = groups.flatMap(({ stored }) => stored.format.blockSize ?? [])
+  const names = [...new Set(groups.map(({ stored }) => stored.name))]
+  return {
+    fileName: 'config.json',
+    dialect: 'compressed-tensors',
+    algorithm: names.length > 1 ? 'MIXED_PRECISION' : (names[0] ?? 'none'),
+    kv: kv?.['type'] === 'float' && asNumber(kv['num_bits']) === 8 ? 'fp8' : 'none',
+    groupSizes: [...new Set(sizes)],
+    hasTopLevelGroupSize: true,
+    ignore,
+    layers: undefined,
+    unknownAlgorithms: [],
+    missingKeys: [],
+    formatOf(module, kind) {
+      // Experts are linears of their own in this dialect; the first one stands for the layer.
+      const name = kind === 'experts' ? `${module}.0.gate_proj` : module
+      if (ignore.covers(name) || ignore.covers(module)) return undefined
+      return groups.find((group) => group.covers(name, CLASS_NAMES[kind]))?.stored
+    },
+  }
+}
+
+function readGroup(name: string, group: JsonObject, fileFormat: string | undefined): Group {
+  const targets = strings(group['targets'])
+  const exact = new Set(targets.filter((target) => !isRegexEntry(target)))
+  const regexes = targets.filter(isRegexEntry).map((target) => regexOf(target, 'config.json'))
+  return {
+    stored: readScheme(name, group, text(group['format']) ?? fileFormat),
+    covers: (module, className) =>
+      exact.has(className) || exact.has(module) || regexes.some((regex) => regex.matches(module)),
+  }
+}
+
+function readScheme(name: string, group: JsonObject, format: string | undefined): StoredFormat {
+  const weights = asObject(group['weights']) ?? {}
+  const inputs = asObject(group['input_activations'])
+  const bits = asNumber(weights['num_bits']) ?? 0
+  const size = asNumber(weights['group_size'])
+  const scheme = `${text(weights['type']) ?? '?'}${String(bits)} ${text(weights['strategy']) ?? '?'}`
+  const isStatic = inputs !== undefined && (inputs['dynamic'] ?? false) === false
+  const make = (stored: StoredFormat['format'], input: StoredFormat['input']): StoredFormat => ({
+    dialect: 'compressed-tensors',
+    name: format ?? scheme,
+    format: stored,
+    packedBits: undefined,
+    hasZeroPoint: weights['symmetric'] === false,
+    input,
+  })
+  const input = isStatic ? 'required' : 'none'
+  if (format === 'pack-quantized' && scheme.startsWith('int') && bits >= 2 && bits <= 8) {
+    const blockSize = size !== undefined && size > 0 ? size : undefined
+    return { ...make(moduleFormat('int4_awq', blockSize), input), packedBits: bits }
+  }
+  switch (scheme) {
+    case 'float8 tensor':
+      return make(moduleFormat('fp8', undefined), input)
+    case 'float8 channel':
+      return make(moduleFormat('fp8_pc_pt', undefined), input)
+    case 'float8 block':
+      return make(moduleFormat('fp8_pb_wo', undefined), input)
+    case 'float8 group':
+      return make(moduleFormat('mxfp8', size), 'none')
+    case 'float4 tensor_group': {
+      // Activations are dynamic per block, yet relative to a stored global scale.
+      const hasGlobal = inputs !== undefined && inputs['dynamic'] !== true
+      return make(
+        moduleFormat(inputs === undefined ? 'w4a16_nvfp4' : 'nvfp4', size),
+        hasGlobal ? 'required' : 'none',
+      )
+    }
+    case 'float4 group':
+      return make(moduleFormat('mxfp4', size), 'none')
+    case 'int8 channel':
+      return make(moduleFormat(inputs === undefined ? 'int8_wo' : 'int8_sq', undefined), input)
+    default:
+      throw new AppError('FORMAT_UNSUPPORTED', {
+        subject: `config.json: ${name}`,
+        problem: `weights of kind ${scheme} in format ${format ?? '?'} are not known`,
+        remedy: 'verify this checkpoint with the tool that wrote it',
+      })
+  }
+}
+
+function invalid(subject: string, problem: string): AppError {
+  return new AppError('CONFIG_INVALID', {
+    subject: `config.json: ${subject}`,
+    problem,
+    remedy: 'get an undamaged copy of config.json',
+  })
+}
+
+function text(value: JsonValue | undefined): string | undefined {
+  return typeof value === 'string' ? value : undefined
+}

@@ -1,0 +1,56 @@
+/** Whether quantized matrices can be divided among tensor-parallel ranks without cutting a block. Pure arithmetic on shapes. */
+import type { TensorParallelResult } from '../../../shared/domain/verify-report.ts'
+import { TILE_SIZE, weightLayout } from '../quant/layout.ts'
+import type { CheckedTensors } from './check-tensors.ts'
+import type { ExpectedMatrix } from './expected-model.ts'
+import type { StoredFormat } from './stored-format.ts'
+
+export const TENSOR_PARALLEL_SIZES = [1, 2, 4, 8] as const
+
+/** One result per size. A unit of experts counts once, because all of its experts have the same shapes. */
+export function tensorParallel({
+  quantizedUnits,
+}: Pick<CheckedTensors, 'quantizedUnits'>): readonly TensorParallelResult[] {
+  return TENSOR_PARALLEL_SIZES.map((size) => {
+    const problems = quantizedUnits.flatMap(({ unit, stored }) => {
+      const matrices = unit.kind === 'experts' ? unit.matrices.slice(0, 3) : unit.matrices
+      const problem = matrices
+        .map((matrix) => obstacle(matrix, stored, size))
+        .find((text) => text !== undefined)
+      return problem === undefined ? [] : [`${unit.name}: ${problem}`]
+    })
+    return {
+      size,
+      isDivisible: problems.length === 0,
+      problemCount: problems.length,
+      problem: problems[0],
+    }
+  })
+}
+
+/** Why a matrix cannot be divided among `size` ranks; undefined when it can. */
+export function obstacle(
+  { rows, cols, parallel }: Pick<ExpectedMatrix, 'rows' | 'cols' | 'parallel'>,
+  { format, packedBits }: Pick<StoredFormat, 'format' | 'packedBits'>,
+  size: number,
+): string | undefined {
+  if (parallel === 'none' || size === 1) return undefined
+  const layout = packedBits === undefined ? weightLayout(format.format) : undefined
+  const isColumn = parallel === 'column'
+  const length = isColumn ? rows : cols
+  const unit = isColumn
+    ? layout === 'fp8_tile'
+      ? TILE_SIZE
+      : layout === 'int4'
+        ? 2
+        : 1
+    : layout === 'fp8_tile'
+      ? TILE_SIZE
+      : (format.blockSize ?? (packedBits === undefined ? 1 : Math.floor(32 / packedBits)))
+  const axis = isColumn ? 'output rows' : 'input columns'
+  if (length % size !== 0) return `${String(length)} ${axis} among ${String(size)} ranks`
+  const share = length / size
+  return share % unit === 0
+    ? undefined
+    : `${String(share)} ${axis} per rank are not a multiple of ${String(unit)}`
+}

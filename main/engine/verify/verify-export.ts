@@ -1,0 +1,197 @@
+/**
+ * Verifies an export of this or another tool: headers against the configuration, values of scales and codes, optionally everything against
+ * the source checkpoint. Reads every tensor once, in bounded memory; nothing is written or executed.
+ */
+import type { EngineVerdict } from '../../../shared/domain/plan-summary.ts'
+import type { FormatError, VerifyReport } from '../../../shared/domain/verify-report.ts'
+import { AppError } from '../../../shared/errors/app-error.ts'
+import { openCheckpoint } from '../checkpoint/open-checkpoint.ts'
+import type { CheckpointFolder } from '../io/ports.ts'
+import { weightLayout } from '../quant/layout.ts'
+import { checkCarried, checkIndex, checkKvScales, checkLists, checkUnknown } from './check-modules.ts'
+import { checkFinite, checkScales, type ScaleContext } from './check-scales.ts'
+import { checkCopies, checkErrors, checkModel, checkSideFiles } from './check-source.ts'
+import { checkTensors, type CheckedTensors } from './check-tensors.ts'
+import type { Declaration } from './declaration.ts'
+import { expectedModel, type ExpectedModel } from './expected-model.ts'
+import { Findings } from './findings.ts'
+import { judgeEngines, type EngineFacts } from './judge-engines.ts'
+import { openExport, type OpenedExport } from './open-export.ts'
+import { checkDeclarations, fittingDeclaration, readDeclarations } from './read-declarations.ts'
+import { ENGINE_RULES_VERSION } from './rules/engine-rules.ts'
+import { EXPORT_RULES_VERSION } from './rules/export-rules.ts'
+import { sourceView } from './source-view.ts'
+import { StoredTensors } from './stored-tensors.ts'
+import { tensorParallel } from './tensor-parallel.ts'
+import { WindowedReader } from './windowed-reader.ts'
+
+export interface VerifyOptions {
+  /** The checkpoint the export was made from. */
+  readonly source?: CheckpointFolder | undefined
+  /** An engine that must be able to load the export; undefined = all verdicts are information. */
+  readonly engine?: EngineVerdict['engine'] | undefined
+  readonly isCancelled?: (() => boolean) | undefined
+}
+
+/** What headers and configuration alone say. */
+export interface HeaderCheck {
+  readonly opened: OpenedExport
+  readonly model: ExpectedModel
+  readonly declaration: Declaration | undefined
+  readonly tensors: StoredTensors
+  readonly checked: CheckedTensors
+  readonly findings: Findings
+}
+
+/**
+ * Verifies a folder. A broken rule is a finding; only what cannot be read as an export is thrown: CONFIG_*, SAFETENSORS_*, INDEX_INVALID for a
+ * malformed index, PATH_ESCAPES_CHECKPOINT, ARCHITECTURE_UNSUPPORTED, DIALECT_UNSUPPORTED, FORMAT_UNSUPPORTED, READ_FAILED, CANCELLED.
+ */
+export async function verifyExport(
+  folder: CheckpointFolder,
+  options: VerifyOptions = {},
+): Promise<VerifyReport> {
+  const headers = verifyHeaders(await openExport(folder))
+  const { opened, checked, findings, tensors, model } = headers
+  const isCancelled = options.isCancelled ?? ((): boolean => false)
+  const context: ScaleContext = {
+    reader: new WindowedReader(opened.checkpoint),
+    findings,
+    broken: new Set(),
+    isCancelled,
+  }
+  const modules = new Set(checked.quantized.map(({ matrix }) => matrix.module))
+  await checkScales(checked, model.groups, context)
+  await checkFinite(plainTensors(tensors, modules).values(), context)
+  const compared = await compareWithSource(headers, modules, options.source, context)
+  if (isCancelled()) {
+    throw new AppError('CANCELLED', {
+      subject: 'verify',
+      problem: 'it was cancelled',
+      remedy: 'start it again',
+    })
+  }
+  return makeReport(headers, compared, options)
+}
+
+/** Every rule that needs no tensor values: milliseconds for an opened export. Throws ARCHITECTURE_UNSUPPORTED, CONFIG_INVALID, *_UNSUPPORTED. */
+export function verifyHeaders(opened: OpenedExport): HeaderCheck {
+  const { checkpoint, indexProblems } = opened
+  const findings = new Findings()
+  const model = expectedModel(checkpoint)
+  const declarations = readDeclarations(opened)
+  const unresolved = new Set(
+    indexProblems
+      .filter(({ code }) => code === 'TENSOR_MISSING')
+      .map(({ subject }) => subject.split(': ').at(-1) ?? ''),
+  )
+  const tensors = new StoredTensors(checkpoint.tensors, unresolved)
+  checkIndex(opened, findings)
+  checkDeclarations(declarations, findings)
+  const declaration = fittingDeclaration(declarations, model, checkpoint.tensors)
+  const declaredSizes = new Set(
+    declarations.flatMap(({ groupSizes }) => (groupSizes.length > 1 ? groupSizes : [])),
+  )
+  const context = { model, declaration, declaredSizes, tensors, findings }
+  const checked = checkTensors(context)
+  checkLists(context)
+  checkKvScales(context)
+  checkCarried(context)
+  checkUnknown(context)
+  for (const { isDivisible, size, problem } of tensorParallel(checked)) {
+    if (!isDivisible) findings.add('tp.divisible', `${String(size)} ranks`, problem ?? '')
+  }
+  return { opened, model, declaration, tensors, checked, findings }
+}
+
+function plainTensors(tensors: StoredTensors, quantized: ReadonlySet<string>): HeaderCheck['tensors']['all'] {
+  const plain = [...tensors.all].filter(([name]) => {
+    const module = name.slice(0, Math.max(0, name.lastIndexOf('.')))
+    return !quantized.has(module) && !/_scale(_2|_inv)?$/.test(name)
+  })
+  return new Map(plain)
+}
+
+interface Compared {
+  readonly sourcePath: string | undefined
+  readonly errors: readonly FormatError[]
+  readonly matrixCount: number
+}
+
+/** Tools that change weights before they round them: no rounding bound holds against the source. */
+const WEIGHT_CHANGING = /\b(GPTQ|AWQ|SmoothQuant|SpinQuant|QuIP|AutoRound|SparseGPT|Wanda)\w*/i
+
+async function compareWithSource(
+  { opened, model, checked, tensors, findings }: HeaderCheck,
+  modules: ReadonlySet<string>,
+  folder: CheckpointFolder | undefined,
+  context: ScaleContext,
+): Promise<Compared> {
+  if (folder === undefined) return { sourcePath: undefined, errors: [], matrixCount: 0 }
+  const source = sourceView(await openCheckpoint(folder))
+  await checkSideFiles(opened.checkpoint, source.checkpoint, context)
+  const sourcePath = folder.displayPath
+  if (!checkModel(model, source, findings)) {
+    findings.skip('source.unquantized')
+    findings.skip('source.error')
+    return { sourcePath, errors: [], matrixCount: 0 }
+  }
+  const sourceContext = { ...context, source, tensors }
+  await checkCopies(modules, sourceContext)
+  if (WEIGHT_CHANGING.test(opened.recipeText ?? '')) {
+    findings.skip('source.error')
+    return { sourcePath, errors: [], matrixCount: 0 }
+  }
+  return { sourcePath, ...(await checkErrors(checked.quantized, sourceContext)) }
+}
+
+function makeReport(headers: HeaderCheck, compared: Compared, { engine }: VerifyOptions): VerifyReport {
+  const { opened, model, declaration, checked, findings } = headers
+  const broken = findings.broken()
+  const engines = judgeEngines(engineFacts(headers))
+  const isRefused = engines.some((verdict) => verdict.engine === engine && verdict.verdict === 'fails')
+  return {
+    displayPath: opened.checkpoint.folder.displayPath,
+    sourcePath: compared.sourcePath,
+    isSound: broken.size === 0 && !isRefused,
+    dialect: declaration?.dialect ?? 'none',
+    algorithm: declaration?.algorithm ?? 'none',
+    kvCache: declaration?.kv ?? 'none',
+    exportRulesVersion: EXPORT_RULES_VERSION,
+    engineRulesVersion: ENGINE_RULES_VERSION,
+    tensorCount: opened.checkpoint.tensors.size,
+    tensorBytes: opened.checkpoint.totalTensorBytes,
+    layerCount: model.text.layerCount,
+    expertCount: model.text.expertCount,
+    quantizedMatrixCount: checked.quantized.length,
+    expectedQuantizedBytes: checked.expectedQuantizedBytes,
+    actualQuantizedBytes: checked.actualQuantizedBytes,
+    comparedMatrixCount: compared.matrixCount,
+    rules: findings.results(compared.sourcePath !== undefined),
+    findings: findings.worstFirst(),
+    engines,
+    tensorParallel: tensorParallel(checked),
+    errors: compared.errors,
+  }
+}
+
+function engineFacts({ opened, declaration, checked, findings }: HeaderCheck): EngineFacts {
+  const units = checked.quantizedUnits
+  const sizes = units.flatMap(({ stored: { format, packedBits } }) =>
+    packedBits === undefined && weightLayout(format.format) === 'nvfp4' ? [format.blockSize] : [],
+  )
+  return {
+    dialect: declaration?.dialect ?? 'modelopt',
+    modules: units.map(({ unit, stored }) => ({ name: unit.name, kind: unit.kind, format: stored.format })),
+    kvCache: declaration?.kv ?? 'none',
+    isMixed: new Set(units.map(({ stored }) => `${stored.name} ${String(stored.format.blockSize)}`)).size > 1,
+    hasSeveralBlockSizes: new Set(sizes).size > 1,
+    lacksInputScales: checked.lacksInputScales,
+    hasTopLevelGroupSize: declaration?.hasTopLevelGroupSize === true,
+    listsFusedNames:
+      declaration?.ignore.entries.some((entry) => /\.(qkv_proj|in_proj_ba|in_proj_qkvz)$/.test(entry)) ===
+      true,
+    hasLegacyFile: opened.legacy !== undefined,
+    broken: findings.broken(),
+  }
+}
