@@ -1,6 +1,6 @@
 /** Electron's end of the contract: the only user of ipcMain. Sender check first, then the router that the browser server uses too. */
 import { app, ipcMain, shell } from 'electron'
-import { AppError } from '../../shared/errors/app-error.ts'
+import { type AppError } from '../../shared/errors/app-error.ts'
 import { DROP_CHANNEL, REQUEST_CHANNEL } from '../ipc/channels.ts'
 import { createHandlers } from '../ipc/handlers/all.ts'
 import { errorReply, forbiddenSender, Router } from '../ipc/router.ts'

@@ -43,32 +43,38 @@ async function main(argv: readonly string[]): Promise<number> {
     isTerminal: process.stderr.isTTY,
     isCancelled: () => isCancelled,
   }
-  const [name, ...rest] = argv
   try {
-    if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
-      context.print(overview(context.files.version))
-      return name === undefined ? EXIT_CODES.input : 0
-    }
-    if (name === '--version') {
-      context.print(context.files.version)
-      return 0
-    }
-    const command = COMMANDS.find((candidate) => candidate.name === name)
-    if (command === undefined) throw usage('help', `there is no command "${name}"`)
-    if (rest.includes('--help') || rest.includes('-h')) {
-      context.print(command.help)
-      return 0
-    }
-    return await command.run(rest, context)
+    return await dispatch(argv, context)
   } catch (thrown: unknown) {
-    const error = AppError.from(thrown)
-    if (context.isTerminal) context.note('\r\u001b[K')
-    context.note(`error ${error.toLine()}\n`)
-    if (error.kind === 'bug' && error.stack !== undefined) context.note(`${error.stack}\n`)
-    if (rest.includes('--json'))
-      context.print(JSON.stringify({ error: { ...error.serialise(), stack: undefined } }))
-    return EXIT_CODES[error.kind]
+    return reportError(AppError.from(thrown), argv, context)
   }
+}
+
+async function dispatch([name, ...rest]: readonly string[], context: CommandContext): Promise<number> {
+  if (name === undefined || ['--help', '-h', 'help'].includes(name)) {
+    context.print(overview(context.files.version))
+    return name === undefined ? EXIT_CODES.input : 0
+  }
+  if (name === '--version') {
+    context.print(context.files.version)
+    return 0
+  }
+  const command = COMMANDS.find((candidate) => candidate.name === name)
+  if (command === undefined) throw usage('help', `there is no command "${name}"`)
+  if (rest.includes('--help') || rest.includes('-h')) {
+    context.print(command.help)
+    return 0
+  }
+  return command.run(rest, context)
+}
+
+function reportError(error: AppError, argv: readonly string[], context: CommandContext): number {
+  if (context.isTerminal) context.note('\r\u001b[K')
+  context.note(`error ${error.toLine()}\n`)
+  if (error.kind === 'bug' && error.stack !== undefined) context.note(`${error.stack}\n`)
+  if (argv.includes('--json'))
+    context.print(JSON.stringify({ error: { ...error.serialise(), stack: undefined } }))
+  return EXIT_CODES[error.kind]
 }
 
 process.exitCode = await main(process.argv.slice(2))

@@ -75,7 +75,7 @@ export interface HostEvents {
 }
 
 /** Messages between Electron main and the host process (structured clone). */
-export type HostRequestMessage = {
+export interface HostRequestMessage {
   readonly kind: 'request'
   readonly seq: number
   readonly route: HostRoute

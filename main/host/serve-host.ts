@@ -27,8 +27,8 @@ export function serveHost(port: HostPort, host: HostApi): void {
 
 async function answer(host: HostApi, route: HostRequestMessage['route'], input: unknown): Promise<unknown> {
   // Main validates what came from outside before it sends; both ends are ours and built together.
-  const call = host[route] as (input: unknown) => Promise<unknown>
-  return call.call(host, input)
+  const handlers = host as unknown as Readonly<Record<string, (input: unknown) => Promise<unknown>>>
+  return handlers[route]?.(input)
 }
 
 function isHostRequest(message: unknown): message is HostRequestMessage {

@@ -5,6 +5,8 @@ const MAX_CHARACTERS = 1_100_000
 const MAX_VALUES = 200
 const MAX_DEPTH = 6
 
+const CODE_TYPES: ReadonlySet<string> = new Set(['function', 'symbol', 'bigint'])
+
 /** True for plain data within the budget: primitives, arrays and plain objects only. */
 export function isWithinInputBudget(input: unknown): boolean {
   let characters = 0
@@ -13,11 +15,9 @@ export function isWithinInputBudget(input: unknown): boolean {
     values += 1
     if (values > MAX_VALUES || depth > MAX_DEPTH) return false
     if (typeof value === 'string') return (characters += value.length) <= MAX_CHARACTERS
-    if (typeof value === 'function' || typeof value === 'symbol' || typeof value === 'bigint') return false
-    if (typeof value !== 'object' || value === null) return true
+    if (typeof value !== 'object' || value === null) return !CODE_TYPES.has(typeof value)
     if (Array.isArray(value)) return value.every((item) => visit(item, depth + 1))
-    const prototype: unknown = Object.getPrototypeOf(value)
-    if (prototype !== Object.prototype && prototype !== null) return false
+    if (!isPlainObject(value)) return false
     for (const key in value) {
       characters += key.length
       if (!visit(Reflect.get(value, key), depth + 1)) return false
@@ -25,4 +25,9 @@ export function isWithinInputBudget(input: unknown): boolean {
     return true
   }
   return visit(input, 0) && characters <= MAX_CHARACTERS
+}
+
+function isPlainObject(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === Object.prototype || prototype === null
 }

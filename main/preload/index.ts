@@ -19,12 +19,14 @@ declare const window: {
   ): void
 }
 
+const isListener = (value: unknown): value is (payload: unknown) => void => typeof value === 'function'
+
 contextBridge.exposeInMainWorld('quantmill', {
   request: (route: unknown, input: unknown): Promise<unknown> =>
     ipcRenderer.invoke(REQUEST_CHANNEL, route, input),
   on: (event: unknown, listener: unknown): (() => void) => {
     const relay = (_event: IpcRendererEvent, name: unknown, payload: unknown): void => {
-      if (name === event && typeof listener === 'function') listener(payload)
+      if (name === event && isListener(listener)) listener(payload)
     }
     ipcRenderer.on(EVENT_CHANNEL, relay)
     return () => {

@@ -46,7 +46,6 @@ export class AppError extends Error {
 
   /** One line for a terminal; control characters of hostile names are replaced, so it cannot become two. */
   toLine(): string {
-    // eslint-disable-next-line no-control-regex
     return this.message.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, ' ')
   }
 

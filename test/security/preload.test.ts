@@ -12,7 +12,7 @@ async function bundle(): Promise<string> {
       write: false,
       minify: false,
       lib: { entry: ENTRY, formats: ['cjs'] },
-      rollupOptions: { external: ['electron'] },
+      rolldownOptions: { external: ['electron'] },
     },
   })
   const outputs = Array.isArray(result) ? result : [result]

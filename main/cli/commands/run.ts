@@ -73,7 +73,7 @@ Exit codes: 0 done; 1 done, but a quality bound failed; 2 bad usage or input; 3 
 
 function reportText(report: RunReport): string {
   const lines = [
-    `${report.displayPath}`,
+    report.displayPath,
     `  ${formatBytes(report.sourceBytes)} -> ${formatBytes(report.outputBytes)} in ${formatDuration(report.durationMs)}, recipe ${report.recipe}, profile ${report.profile}`,
     `  ${String(report.quantizedTensorCount)} tensors quantized, ${String(report.tensorCount)} written`,
   ]

@@ -9,7 +9,7 @@ import { uncoveredExperts } from './uncovered-experts.ts'
 
 export async function makeReport(parts: RunParts, finalPath: string, clock: JobClock): Promise<RunReport> {
   const { prepared, sweep, resolved, calibrated, workerCount } = parts
-  const { plan, model, checkpoint } = prepared
+  const { plan, model } = prepared
   const isHardened = plan.profile === 'hardened'
   const dead: QualityFinding[] = sweep.deadWeights.map(({ name, outcome }) => ({
     code: 'SCALE_NOT_FINITE',

@@ -30,6 +30,7 @@ export async function runSample(page: Page, surface: string, shardGigabytes?: st
   await page.getByTestId('start-run').click()
   await page.getByTestId('run-view').waitFor()
   await page.getByTestId('heatmap').waitFor()
+  await page.getByTestId('stage-calibrate').filter({ hasNotText: 'waiting' }).waitFor()
   await screenshot(page, `${surface}-3-run`)
   await page.getByTestId('result-view').waitFor({ timeout: 120_000 })
   await screenshot(page, `${surface}-4-result`)
