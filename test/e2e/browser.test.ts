@@ -1,11 +1,37 @@
 /** The same job in a browser, through `quantmill serve`: no native dialogs, no preload script, the session from the printed address. */
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { chromium, type Browser, type Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { checkShardedSampleExport } from './support/check-export.ts'
-import { announceSkip, chromiumPath, IS_ROOT, noBrowserReason, screenshot } from './support/environment.ts'
+import {
+  announceSkip,
+  chromiumPath,
+  IS_ROOT,
+  noBrowserReason,
+  ROOT,
+  screenshot,
+} from './support/environment.ts'
 import { EXPORT_NAME, runSample } from './support/sample-job.ts'
 import { serve, type Served } from './support/server.ts'
+
+const AXE = join(ROOT, 'node_modules/axe-core/axe.min.js')
+
+/** Rule and element of everything that axe finds against WCAG 2 A and AA. */
+async function accessibilityFaults(page: Page): Promise<readonly string[]> {
+  await page.evaluate(await readFile(AXE, 'utf8'))
+  return page.evaluate(async () => {
+    interface Axe {
+      run: (
+        context: Document,
+        options: object,
+      ) => Promise<{ violations: { id: string; nodes: { target: unknown[] }[] }[] }>
+    }
+    const { axe } = globalThis as unknown as { axe: Axe }
+    const { violations } = await axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa'] })
+    return violations.flatMap(({ id, nodes }) => nodes.map(({ target }) => `${id}: ${target.join(' ')}`))
+  })
+}
 
 announceSkip('browser', noBrowserReason)
 
@@ -48,6 +74,17 @@ describe.skipIf(noBrowserReason !== undefined)('the job in a browser', () => {
     await page.reload()
     await page.getByTestId('step-result').click()
     expect(await page.getByTestId('result-path').textContent()).toContain(EXPORT_NAME)
+  })
+
+  test.each(['light', 'dark'] as const)('every view is accessible, %s', async (colorScheme) => {
+    await page.emulateMedia({ colorScheme })
+    for (const step of ['checkpoint', 'recipe', 'run', 'result']) {
+      await page.getByTestId(`step-${step}`).click()
+      await page.getByTestId(`${step}-view`).waitFor()
+      expect(await accessibilityFaults(page), step).toEqual([])
+      await screenshot(page, `browser-${colorScheme}-${step}`)
+    }
+    await page.emulateMedia({ colorScheme: 'light' })
   })
 
   test('a folder is chosen from a list, because a browser has no paths', async () => {
