@@ -5,7 +5,7 @@
 import type { TensorSlice } from '../checkpoint/checkpoint.ts'
 import type { CheckedTensors, SoundMatrix } from './check-tensors.ts'
 import type { Findings } from './findings.ts'
-import { firstNotFiniteIn, readFloats } from './read-floats.ts'
+import { firstNotFiniteIn, isFloat, readFloats } from './read-floats.ts'
 import { isNvfp4 } from './stored-format.ts'
 import type { WindowedReader } from './windowed-reader.ts'
 
@@ -91,7 +91,7 @@ function compare(
 }
 
 async function checkMatrix(sound: SoundMatrix, context: ScaleContext): Promise<Scalars> {
-  const scalars: { [role in 'tensor_scale' | 'input_scale']?: number | undefined } = {}
+  const scalars: Partial<Record<'tensor_scale' | 'input_scale', number | undefined>> = {}
   for (const { rule, tensor } of sound.parts) {
     switch (rule.role) {
       case 'tensor_scale':
@@ -236,11 +236,12 @@ export async function checkFinite(
   { reader, findings, isCancelled }: ScaleContext,
 ): Promise<void> {
   for (const tensor of tensors) {
-    if (!['BF16', 'F16', 'F32'].includes(tensor.dtype)) continue
+    const { dtype } = tensor
+    if (!isFloat(dtype)) continue
     for (let from = 0; from < tensor.sizeBytes; from += CHUNK_BYTES) {
       if (isCancelled()) return
       const bytes = await reader.read(tensor, from, Math.min(CHUNK_BYTES, tensor.sizeBytes - from))
-      const at = firstNotFiniteIn(tensor.dtype, bytes)
+      const at = firstNotFiniteIn(dtype, bytes)
       if (at === -1) continue
       findings.add(
         'weight.finite',

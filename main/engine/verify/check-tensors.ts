@@ -2,10 +2,18 @@
  * Names, dtypes, shapes and exclude list of an export against what its configuration declares; headers only. Every tensor that a rule has
  * accounted for is marked, the rest is reported as unknown.
  */
-import { tensorSizeBytes, type Dtype } from '../../../shared/domain/dtype.ts'
+import { tensorSizeBytes } from '../../../shared/domain/dtype.ts'
 import { AppError } from '../../../shared/errors/app-error.ts'
-import { formatBytes, formatShape } from '../../../shared/domain/format-text.ts'
+import { formatBytes } from '../../../shared/domain/format-text.ts'
 import type { TensorSlice } from '../checkpoint/checkpoint.ts'
+import {
+  checkPlain,
+  declaredBytes,
+  FLOATS,
+  isSameShape,
+  otherBlockSize,
+  shapeMessage,
+} from './check-parts.ts'
 import type { Declaration } from './declaration.ts'
 import type { ExpectedMatrix, ExpectedModel, ExpectedUnit } from './expected-model.ts'
 import type { Findings } from './findings.ts'
@@ -38,32 +46,12 @@ export interface TensorContext {
   readonly findings: Findings
 }
 
-const FLOATS: readonly Dtype[] = ['BF16', 'F16', 'F32']
-
 /** Checks every unit and every plain tensor of the text tower. Cost: linear in tensors. */
 export function checkTensors(context: TensorContext): CheckedTensors {
   const checker = new UnitChecker(context)
   for (const unit of context.model.units) checker.check(unit)
   for (const { name, shape } of context.model.plain) checkPlain(context, name, shape)
   return checker.result()
-}
-
-/** A tensor that must be stored as floating point. Missing ones are reported. */
-export function checkPlain(
-  { tensors, findings }: Pick<TensorContext, 'tensors' | 'findings'>,
-  name: string,
-  shape: readonly number[],
-): void {
-  const tensor = tensors.take(name)
-  if (tensor === undefined) {
-    if (tensors.isMissing(name)) findings.add('names.exact', name, 'this tensor is missing')
-    return
-  }
-  if (!FLOATS.includes(tensor.dtype)) {
-    findings.add('tensor.dtype', name, `it is ${tensor.dtype}, an unquantized tensor is ${FLOATS.join(', ')}`)
-  } else if (!isSameShape(tensor.shape, shape)) {
-    findings.add('tensor.shape', name, shapeMessage(tensor.shape, [shape]))
-  }
 }
 
 class UnitChecker {
@@ -177,37 +165,50 @@ class UnitChecker {
   }
 
   private checkMatrix(unit: ExpectedUnit, matrix: ExpectedMatrix, stored: StoredFormat): void {
-    const { tensors, findings } = this.context
-    const { module, rows, cols } = matrix
-    let rules: readonly StoredPartRule[]
-    try {
-      rules = partRules(stored, rows, cols)
-    } catch (error: unknown) {
-      if (!(error instanceof AppError)) throw error
-      findings.add(
-        'tensor.shape',
-        module,
-        `${stored.name} cannot hold [${String(rows)}, ${String(cols)}]: ${error.problem}`,
-      )
-      for (const { name } of tensors.partsOf(module).values()) tensors.take(name)
-      return
-    }
+    const { module, cols } = matrix
+    const rules = this.rulesOf(matrix, stored)
+    if (rules === undefined) return
     const parts: SoundMatrix['parts'][number][] = []
     let isSound = true
     for (const rule of rules) {
-      const name = `${module}.${rule.suffix}`
-      const tensor = tensors.take(name)
+      const tensor = this.context.tensors.take(`${module}.${rule.suffix}`)
       if (tensor !== undefined && this.isAsRuled(tensor, rule, stored, cols)) parts.push({ rule, tensor })
       else if (tensor !== undefined) isSound = false
       else if (!rule.isOptional) {
         isSound = false
-        if (tensors.isMissing(name))
-          findings.add('names.exact', name, `this tensor of ${stored.name} is missing`)
-        if (rule.role === 'input_scale' && unit.kind === 'experts') this.lacksInputScales = true
+        this.reportMissing(unit, `${module}.${rule.suffix}`, rule, stored)
       }
     }
     this.addBytes(module, rules)
     if (isSound) this.quantized.push({ unit, matrix, stored, parts })
+  }
+
+  private reportMissing(
+    unit: ExpectedUnit,
+    name: string,
+    { role }: StoredPartRule,
+    stored: StoredFormat,
+  ): void {
+    const { tensors, findings } = this.context
+    if (role === 'input_scale' && unit.kind === 'experts') this.lacksInputScales = true
+    if (tensors.isMissing(name)) findings.add('names.exact', name, `this tensor of ${stored.name} is missing`)
+  }
+
+  /** Parts of the matrix, or undefined when the format cannot hold its shape. */
+  private rulesOf(
+    { module, rows, cols }: ExpectedMatrix,
+    stored: StoredFormat,
+  ): readonly StoredPartRule[] | undefined {
+    try {
+      return partRules(stored, rows, cols)
+    } catch (error: unknown) {
+      if (!(error instanceof AppError)) throw error
+      const { tensors, findings } = this.context
+      const problem = `${stored.name} cannot hold [${String(rows)}, ${String(cols)}]: ${error.problem}`
+      findings.add('tensor.shape', module, problem)
+      for (const { name } of tensors.partsOf(module).values()) tensors.take(name)
+      return undefined
+    }
   }
 
   private addBytes(module: string, rules: readonly StoredPartRule[]): void {
@@ -252,37 +253,4 @@ class UnitChecker {
     const problem = `${declared} is declared with blocks of ${String(format.blockSize)}, its scales are for blocks of ${String(found)}`
     this.context.findings.add('config.group-size', name, problem)
   }
-}
-
-/** The block size that scales of this shape would have; undefined when only another defect explains the shape. */
-function otherBlockSize(
-  found: readonly number[],
-  expected: readonly (readonly number[])[],
-  cols: number,
-): number | undefined {
-  const [rows, blocks] = found
-  if (found.length !== 2 || blocks === undefined || blocks === 0) return undefined
-  if (!expected.some((shape) => shape.length === 2 && shape[0] === rows)) return undefined
-  const size = cols / blocks
-  return Number.isInteger(size) && size >= 16 && size <= 256 ? size : undefined
-}
-
-function declaredBytes(stored: StoredFormat, rows: number, cols: number): number {
-  try {
-    return partRules(stored, rows, cols).reduce((sum, { dtypes, shapes, isOptional }) => {
-      const [dtype] = dtypes
-      return isOptional || dtype === undefined ? sum : sum + tensorSizeBytes(dtype, shapes?.[0] ?? [])
-    }, 0)
-  } catch (error: unknown) {
-    if (error instanceof AppError) return 0
-    throw error
-  }
-}
-
-export function isSameShape(a: readonly number[], b: readonly number[]): boolean {
-  return a.length === b.length && a.every((size, axis) => size === b[axis])
-}
-
-function shapeMessage(found: readonly number[], expected: readonly (readonly number[])[]): string {
-  return `its shape is ${formatShape(found)}, expected ${expected.map(formatShape).join(' or ')}`
 }

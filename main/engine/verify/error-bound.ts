@@ -66,28 +66,6 @@ export function errorBound({ dialect, format, packedBits }: StoredFormat): Error
 
 const NEAREST = 'nearest E2M1 value'
 
-/** Largest allowed |w − v|; `scale` = s of the block, row, tile or tensor. */
-export function largestError(bound: ErrorBound, w: number, v: number, scale: number): number {
-  const magnitude = Math.abs(w)
-  const slack = magnitude * bound.slack
-  const beyond = magnitude - bound.largest * scale
-  const saturated = beyond > 0 && magnitude <= bound.range * scale * (1 + bound.slack) ? beyond : 0
-  switch (bound.kind) {
-    case 'e4m3':
-      return Math.max(magnitude * 2 ** -4 + scale * 2 ** -10, saturated) + slack
-    case 'integer':
-      return scale / 2 + slack
-    case 'e2m1':
-      return Math.max(halfSpacing(Math.max(magnitude, Math.abs(v)), scale), saturated) + slack
-  }
-}
-
-/** Half the distance of E2M1 values around a magnitude. */
-function halfSpacing(magnitude: number, scale: number): number {
-  if (magnitude <= 2 * scale) return 0.25 * scale
-  return magnitude <= 4 * scale ? 0.5 * scale : scale
-}
-
 /** Largest sum of squared errors of an NVFP4 block of `size` values with maximum `amax`. */
 export function largestBlockError(amax: number, tensorScale: number, size: number): number {
   const step = (amax / 6) * (1 + 2 ** -4) + 2 ** -9 * tensorScale

@@ -75,11 +75,19 @@ function firstMatch(when: EngineRule['when'], facts: EngineFacts): Match | undef
     const rule = when.broken.find((id) => facts.broken.has(id))
     return rule === undefined ? undefined : { subject: facts.broken.get(rule), module: undefined }
   }
-  const { formats, module, kind, blockSizes } = when
-  if (formats === undefined && module === undefined && kind === undefined && blockSizes === undefined)
-    return WHOLE_EXPORT
+  return isAboutModules(when) ? firstModule(when, facts) : WHOLE_EXPORT
+}
+
+function isAboutModules({ formats, module, kind, blockSizes }: EngineRule['when']): boolean {
+  return [formats, module, kind, blockSizes].some((condition) => condition !== undefined)
+}
+
+function firstModule(
+  { formats, module, kind, blockSizes }: EngineRule['when'],
+  { modules }: EngineFacts,
+): Match | undefined {
   const pattern = module === undefined ? undefined : compilePattern(module)
-  const found = facts.modules.find(
+  const found = modules.find(
     ({ name, kind: moduleKind, format }) =>
       (formats?.includes(format.format) ?? true) &&
       (kind ?? moduleKind) === moduleKind &&

@@ -1,6 +1,7 @@
 /** The quantization_config of compressed-tensors as a declaration. Source: config and scheme definitions of compressed-tensors. */
 import { AppError } from '../../../shared/errors/app-error.ts'
 import { asNumber, asObject, type JsonObject, type JsonValue } from '../formats/hf-config/lossless-json.ts'
+import type { WeightFormat } from '../quant/formats.ts'
 import type { Declaration } from './declaration.ts'
 import { compressedIgnore, isRegexEntry, regexOf } from './ignore-list.ts'
 import { strings } from './read-modelopt.ts'
@@ -67,50 +68,58 @@ function readScheme(name: string, group: JsonObject, format: string | undefined)
   const weights = asObject(group['weights']) ?? {}
   const inputs = asObject(group['input_activations'])
   const bits = asNumber(weights['num_bits']) ?? 0
-  const size = asNumber(weights['group_size'])
   const scheme = `${text(weights['type']) ?? '?'}${String(bits)} ${text(weights['strategy']) ?? '?'}`
-  const isStatic = inputs !== undefined && (inputs['dynamic'] ?? false) === false
-  const make = (stored: StoredFormat['format'], input: StoredFormat['input']): StoredFormat => ({
+  const isPacked = format === 'pack-quantized' && scheme.startsWith('int') && bits >= 2 && bits <= 8
+  const known = schemeFormat(isPacked ? 'packed' : scheme, inputs !== undefined)
+  if (known === undefined) {
+    throw new AppError('FORMAT_UNSUPPORTED', {
+      subject: `config.json: ${name}`,
+      problem: `weights of kind ${scheme} in format ${format ?? '?'} are not known`,
+      remedy: 'verify this checkpoint with the tool that wrote it',
+    })
+  }
+  const size = asNumber(weights['group_size'])
+  const hasBlocks = known.hasBlocks && size !== undefined && size > 0
+  return {
     dialect: 'compressed-tensors',
     name: format ?? scheme,
-    format: stored,
-    packedBits: undefined,
+    format: moduleFormat(known.format, hasBlocks ? size : undefined),
+    packedBits: isPacked ? bits : undefined,
     hasZeroPoint: weights['symmetric'] === false,
-    input,
-  })
-  const input = isStatic ? 'required' : 'none'
-  if (format === 'pack-quantized' && scheme.startsWith('int') && bits >= 2 && bits <= 8) {
-    const blockSize = size !== undefined && size > 0 ? size : undefined
-    return { ...make(moduleFormat('int4_awq', blockSize), input), packedBits: bits }
+    input: storesInputScale(known.format, inputs) ? 'required' : 'none',
   }
+}
+
+function schemeFormat(
+  scheme: string,
+  hasInputs: boolean,
+): { readonly format: WeightFormat; readonly hasBlocks: boolean } | undefined {
   switch (scheme) {
+    case 'packed':
+      return { format: 'int4_awq', hasBlocks: true }
     case 'float8 tensor':
-      return make(moduleFormat('fp8', undefined), input)
+      return { format: 'fp8', hasBlocks: false }
     case 'float8 channel':
-      return make(moduleFormat('fp8_pc_pt', undefined), input)
+      return { format: 'fp8_pc_pt', hasBlocks: false }
     case 'float8 block':
-      return make(moduleFormat('fp8_pb_wo', undefined), input)
+      return { format: 'fp8_pb_wo', hasBlocks: false }
     case 'float8 group':
-      return make(moduleFormat('mxfp8', size), 'none')
-    case 'float4 tensor_group': {
-      // Activations are dynamic per block, yet relative to a stored global scale.
-      const hasGlobal = inputs !== undefined && inputs['dynamic'] !== true
-      return make(
-        moduleFormat(inputs === undefined ? 'w4a16_nvfp4' : 'nvfp4', size),
-        hasGlobal ? 'required' : 'none',
-      )
-    }
+      return { format: 'mxfp8', hasBlocks: true }
+    case 'float4 tensor_group':
+      return { format: hasInputs ? 'nvfp4' : 'w4a16_nvfp4', hasBlocks: true }
     case 'float4 group':
-      return make(moduleFormat('mxfp4', size), 'none')
+      return { format: 'mxfp4', hasBlocks: true }
     case 'int8 channel':
-      return make(moduleFormat(inputs === undefined ? 'int8_wo' : 'int8_sq', undefined), input)
+      return { format: hasInputs ? 'int8_sq' : 'int8_wo', hasBlocks: false }
     default:
-      throw new AppError('FORMAT_UNSUPPORTED', {
-        subject: `config.json: ${name}`,
-        problem: `weights of kind ${scheme} in format ${format ?? '?'} are not known`,
-        remedy: 'verify this checkpoint with the tool that wrote it',
-      })
+      return undefined
   }
+}
+
+/** Static scales are stored. Those of NVFP4 are dynamic per block (`local`), yet relative to a stored global scale. */
+function storesInputScale(format: WeightFormat, inputs: JsonObject | undefined): boolean {
+  if (inputs === undefined || format === 'mxfp4' || format === 'mxfp8') return false
+  return (inputs['dynamic'] ?? false) === false || (format === 'nvfp4' && inputs['dynamic'] === 'local')
 }
 
 function invalid(subject: string, problem: string): AppError {

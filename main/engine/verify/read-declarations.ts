@@ -2,7 +2,8 @@
 import { AppError } from '../../../shared/errors/app-error.ts'
 import { asObject } from '../formats/hf-config/lossless-json.ts'
 import type { Declaration } from './declaration.ts'
-import type { ExpectedModel } from './expected-model.ts'
+import { isSameShape } from './check-parts.ts'
+import type { ExpectedModel, ExpectedUnit } from './expected-model.ts'
 import type { Findings } from './findings.ts'
 import { LEGACY_FILE, type OpenedExport } from './open-export.ts'
 import { readCompressed } from './read-compressed.ts'
@@ -40,31 +41,29 @@ export function readDeclarations({ checkpoint, legacy }: OpenedExport): readonly
 export function checkDeclarations(declarations: readonly Declaration[], findings: Findings): void {
   const [first, second] = declarations
   if (first === undefined) {
-    findings.add(
-      'config.declared',
-      'config.json',
-      'no quantization is declared: this is not a quantized export',
-    )
+    const problem = 'no quantization is declared: this is not a quantized export'
+    findings.add('config.declared', 'config.json', problem)
     return
   }
-  for (const { fileName, unknownAlgorithms, missingKeys, algorithm, kv } of declarations) {
-    for (const name of unknownAlgorithms) {
-      findings.add('config.declared', fileName, `the algorithm ${name.slice(0, 60)} is not known`)
-    }
-    if (algorithm === 'none' && kv === 'none') {
-      findings.add('config.declared', fileName, 'it declares neither weights nor KV cache as quantized')
-    }
-    for (const key of missingKeys) findings.add('config.nested-keys', key, `${fileName} lacks this key`)
-  }
-  for (const { fileName, groupSizes, algorithm } of declarations) {
-    if (groupSizes.length > 1 && algorithm !== 'MIXED_PRECISION') {
-      findings.add('config.agree', fileName, `it declares block sizes ${groupSizes.join(' and ')}`)
-    }
-  }
+  for (const declaration of declarations) checkDeclaration(declaration, findings)
   if (second !== undefined) compare(first, second, findings)
   else if (first.dialect === 'modelopt') {
     const missing = first.fileName === LEGACY_FILE ? 'config.json: quantization_config' : LEGACY_FILE
     findings.add('config.both-files', missing, 'missing; only one of the two descriptions exists')
+  }
+}
+
+function checkDeclaration(declaration: Declaration, findings: Findings): void {
+  const { fileName, unknownAlgorithms, missingKeys, algorithm, kv, groupSizes } = declaration
+  for (const name of unknownAlgorithms) {
+    findings.add('config.declared', fileName, `the algorithm ${name.slice(0, 60)} is not known`)
+  }
+  if (algorithm === 'none' && kv === 'none') {
+    findings.add('config.declared', fileName, 'it declares neither weights nor KV cache as quantized')
+  }
+  for (const key of missingKeys) findings.add('config.nested-keys', key, `${fileName} lacks this key`)
+  if (groupSizes.length > 1 && algorithm !== 'MIXED_PRECISION') {
+    findings.add('config.agree', fileName, `it declares block sizes ${groupSizes.join(' and ')}`)
   }
 }
 
@@ -80,24 +79,25 @@ function compare(a: Declaration, b: Declaration, findings: Findings): void {
   differ('dialect', a.dialect, b.dialect)
   differ('quant_algo', a.algorithm, b.algorithm)
   differ('kv_cache', a.kv, b.kv)
-  const isUniform = a.layers === undefined && b.layers === undefined
-  if (isUniform && a.groupSizes.length === 1 && b.groupSizes.length === 1) {
-    differ('group_size', a.groupSizes.join(), b.groupSizes.join())
+  if (a.layers === undefined || b.layers === undefined) {
+    const areSingle = a.groupSizes.length === 1 && b.groupSizes.length === 1
+    if (areSingle) differ('group_size', a.groupSizes.join(), b.groupSizes.join())
+  } else {
+    for (const module of new Set([...a.layers.keys(), ...b.layers.keys()])) {
+      differ(module, a.layers.get(module) ?? 'nothing', b.layers.get(module) ?? 'nothing')
+    }
   }
-  const [left, right] = [new Set(a.ignore.entries), new Set(b.ignore.entries)]
-  for (const [from, to, file] of [
-    [left, right, b.fileName],
-    [right, left, a.fileName],
-  ] as const) {
-    const missing = [...from].filter((entry) => !to.has(entry))
-    if (missing.length === 0) continue
-    const more = missing.length === 1 ? '' : ` and ${String(missing.length - 1)} more`
-    findings.add('config.agree', missing[0] ?? '', `this excluded module${more} is not listed in ${file}`)
-  }
-  const modules = new Set([...(a.layers?.keys() ?? []), ...(b.layers?.keys() ?? [])])
-  if (a.layers === undefined || b.layers === undefined) return
-  for (const module of modules)
-    differ(module, a.layers.get(module) ?? 'nothing', b.layers.get(module) ?? 'nothing')
+  compareIgnored(a, b, findings)
+  compareIgnored(b, a, findings)
+}
+
+function compareIgnored(from: Declaration, to: Declaration, findings: Findings): void {
+  const listed = new Set(to.ignore.entries)
+  const missing = from.ignore.entries.filter((entry) => !listed.has(entry))
+  const [first] = missing
+  if (first === undefined) return
+  const more = missing.length === 1 ? '' : ` and ${String(missing.length - 1)} more`
+  findings.add('config.agree', first, `this excluded module${more} is not listed in ${to.fileName}`)
 }
 
 /**
@@ -107,43 +107,38 @@ function compare(a: Declaration, b: Declaration, findings: Findings): void {
 export function fittingDeclaration(
   declarations: readonly Declaration[],
   { units }: ExpectedModel,
-  tensors: OpenedExport['checkpoint']['tensors'],
+  tensors: Tensors,
 ): Declaration | undefined {
   let best: Declaration | undefined
   let bestScore = -1
   for (const declaration of declarations) {
-    let score = 0
-    for (const { name, kind, matrices } of units) {
-      const [matrix] = matrices
-      if (matrix === undefined) continue
-      const format = declaration.formatOf(name, kind)
-      const isScaled = tensors.has(`${matrix.module}.weight_scale`)
-      if (format === undefined) {
-        score += isScaled ? 0 : 1
-        continue
-      }
-      try {
-        const fits = partRules(format, matrix.rows, matrix.cols).every(
-          ({ suffix, dtypes, shapes, isOptional }) => {
-            const tensor = tensors.get(`${matrix.module}.${suffix}`)
-            if (tensor === undefined) return isOptional
-            return (
-              dtypes.includes(tensor.dtype) &&
-              (shapes?.some((shape) => shape.join() === tensor.shape.join()) ?? true)
-            )
-          },
-        )
-        score += fits ? 1 : 0
-      } catch (error: unknown) {
-        if (!(error instanceof AppError)) throw error
-      }
-    }
-    if (score > bestScore) {
-      best = declaration
-      bestScore = score
-    }
+    const score = units.filter((unit) => fits(declaration, unit, tensors)).length
+    if (score <= bestScore) continue
+    best = declaration
+    bestScore = score
   }
   return best
+}
+
+type Tensors = OpenedExport['checkpoint']['tensors']
+
+/** True when the first matrix of a unit is stored as declared. */
+function fits(declaration: Declaration, { name, kind, matrices }: ExpectedUnit, tensors: Tensors): boolean {
+  const [matrix] = matrices
+  if (matrix === undefined) return false
+  const stored = declaration.formatOf(name, kind)
+  if (stored === undefined) return !tensors.has(`${matrix.module}.weight_scale`)
+  try {
+    return partRules(stored, matrix.rows, matrix.cols).every(({ suffix, dtypes, shapes, isOptional }) => {
+      const tensor = tensors.get(`${matrix.module}.${suffix}`)
+      if (tensor === undefined) return isOptional
+      const hasShape = shapes?.some((shape) => isSameShape(shape, tensor.shape)) ?? true
+      return hasShape && dtypes.includes(tensor.dtype)
+    })
+  } catch (error: unknown) {
+    if (error instanceof AppError) return false
+    throw error
+  }
 }
 
 function shown(value: string): string {

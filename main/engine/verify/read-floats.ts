@@ -1,45 +1,33 @@
-/** Little-endian float tensors as f32 values. */
+/** Little-endian float tensors as f32 values and BF16 patterns. */
 import type { Dtype } from '../../../shared/domain/dtype.ts'
-import { bf16ToF32, f32ToBf16 } from '../tensor/bf16.ts'
-import { f16ToF32 } from '../tensor/f16.ts'
+import { bf16FromF32Array } from '../tensor/bf16.ts'
+import { widenToF32, type FloatSource } from '../tensor/widen.ts'
+
+const BYTES = { F32: 4, BF16: 2, F16: 2 } as const
+
+export function isFloat(dtype: Dtype): dtype is FloatSource {
+  return dtype === 'F32' || dtype === 'BF16' || dtype === 'F16'
+}
 
 /** f32 values of BF16, F16 or F32 bytes; any position. Other dtypes give an empty array. Exact. */
 export function readFloats(dtype: Dtype, bytes: Uint8Array): Float32Array<ArrayBuffer> {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  switch (dtype) {
-    case 'F32':
-      return Float32Array.from({ length: bytes.length >> 2 }, (_, index) => view.getFloat32(index * 4, true))
-    case 'BF16':
-      return Float32Array.from({ length: bytes.length >> 1 }, (_, index) =>
-        bf16ToF32(view.getUint16(index * 2, true)),
-      )
-    case 'F16':
-      return Float32Array.from({ length: bytes.length >> 1 }, (_, index) =>
-        f16ToF32(view.getUint16(index * 2, true)),
-      )
-    default:
-      return new Float32Array(0)
-  }
+  if (!isFloat(dtype)) return new Float32Array(0)
+  const values = new Float32Array(Math.floor(bytes.length / BYTES[dtype]))
+  widenToF32(dtype, bytes, values)
+  return values
 }
 
-/** BF16 patterns nearest to float values, ties to even: what an exporter that loads a model in BF16 makes of it. */
-export function asBf16(dtype: Dtype, bytes: Uint8Array): Uint16Array<ArrayBuffer> {
-  return Uint16Array.from(readFloats(dtype, bytes), f32ToBf16)
+/** Bytes of the BF16 values nearest to float values, ties to even: what an exporter that loads a model in BF16 makes of them. */
+export function asBf16Bytes(dtype: FloatSource, bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  return dtype === 'BF16' ? bytes : new Uint8Array(bf16FromF32Array(readFloats(dtype, bytes)).buffer)
+}
+
+/** f32 values after rounding to BF16. */
+export function roundedToBf16(dtype: FloatSource, bytes: Uint8Array<ArrayBuffer>): Float32Array<ArrayBuffer> {
+  return readFloats('BF16', asBf16Bytes(dtype, bytes))
 }
 
 /** Index of the first NaN or infinity of a float tensor, -1 when all are finite. */
-export function firstNotFiniteIn(dtype: Dtype, bytes: Uint8Array): number {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  if (dtype === 'F32') {
-    for (let at = 0; at + 4 <= bytes.length; at += 4) {
-      if ((view.getUint32(at, true) & 0x7f800000) === 0x7f800000) return at >> 2
-    }
-    return -1
-  }
-  const exponent = dtype === 'BF16' ? 0x7f80 : dtype === 'F16' ? 0x7c00 : undefined
-  if (exponent === undefined) return -1
-  for (let at = 0; at + 2 <= bytes.length; at += 2) {
-    if ((view.getUint16(at, true) & exponent) === exponent) return at >> 1
-  }
-  return -1
+export function firstNotFiniteIn(dtype: FloatSource, bytes: Uint8Array): number {
+  return widenToF32(dtype, bytes, new Float32Array(Math.floor(bytes.length / BYTES[dtype])))
 }

@@ -185,7 +185,7 @@ function shift(steps: readonly Step[], by: number): Step[] {
 }
 
 function repeat(part: readonly Step[], minimum: number, maximum: number | undefined): Step[] {
-  const copies = maximum === undefined ? minimum + 1 : maximum
+  const copies = maximum ?? minimum + 1
   if (part.length * copies > MAX_STEPS) throw new PatternError()
   const steps: Step[] = []
   for (let copy = 0; copy < minimum; copy += 1) steps.push(...shift(part, steps.length))

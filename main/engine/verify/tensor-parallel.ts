@@ -31,26 +31,33 @@ export function tensorParallel({
 /** Why a matrix cannot be divided among `size` ranks; undefined when it can. */
 export function obstacle(
   { rows, cols, parallel }: Pick<ExpectedMatrix, 'rows' | 'cols' | 'parallel'>,
-  { format, packedBits }: Pick<StoredFormat, 'format' | 'packedBits'>,
+  stored: Pick<StoredFormat, 'format' | 'packedBits'>,
   size: number,
 ): string | undefined {
   if (parallel === 'none' || size === 1) return undefined
-  const layout = packedBits === undefined ? weightLayout(format.format) : undefined
   const isColumn = parallel === 'column'
   const length = isColumn ? rows : cols
-  const unit = isColumn
-    ? layout === 'fp8_tile'
-      ? TILE_SIZE
-      : layout === 'int4'
-        ? 2
-        : 1
-    : layout === 'fp8_tile'
-      ? TILE_SIZE
-      : (format.blockSize ?? (packedBits === undefined ? 1 : Math.floor(32 / packedBits)))
   const axis = isColumn ? 'output rows' : 'input columns'
   if (length % size !== 0) return `${String(length)} ${axis} among ${String(size)} ranks`
   const share = length / size
+  const unit = isColumn ? rowUnit(stored) : columnUnit(stored)
   return share % unit === 0
     ? undefined
     : `${String(share)} ${axis} per rank are not a multiple of ${String(unit)}`
+}
+
+type Stored = Pick<StoredFormat, 'format' | 'packedBits'>
+
+/** Output rows that cannot be separated. */
+function rowUnit({ format, packedBits }: Stored): number {
+  if (packedBits !== undefined) return 1
+  const layout = weightLayout(format.format)
+  return layout === 'fp8_tile' ? TILE_SIZE : layout === 'int4' ? 2 : 1
+}
+
+/** Input columns that cannot be separated: a block, a tile, a packed word. */
+function columnUnit({ format, packedBits }: Stored): number {
+  if (format.blockSize !== undefined) return format.blockSize
+  if (packedBits !== undefined) return Math.floor(32 / packedBits)
+  return weightLayout(format.format) === 'fp8_tile' ? TILE_SIZE : 1
 }
