@@ -1,33 +1,45 @@
 /** Calibration: the forward pass with an observer on every linear, as statistics under ModelOpt's quantizer names. One instance per run. */
 import { mergeStats, EMPTY_STATS, type CalibrationStats } from './stats.ts'
-import { ForwardPass, type ForwardOptions, type LayerControl } from './forward-pass.ts'
+import { createForwardPass } from './create-forward-pass.ts'
 import { DOWN_SITE, GATE_UP_SITE } from './forward/experts.ts'
 import { KEY_SITE, VALUE_SITE } from './forward/full-attention.ts'
 import type { MicroBatch } from './hidden-states.ts'
+import type { ForwardOptions, LayerControl, LayerPass } from './layer-pass.ts'
 
 export type CalibratorOptions = Omit<ForwardOptions, 'shouldObserve'>
 
 export class Calibrator {
-  private readonly forward: ForwardPass
+  private readonly forward: LayerPass
   private readonly options: CalibratorOptions
 
-  private constructor(options: CalibratorOptions) {
+  private constructor(options: CalibratorOptions, forward: LayerPass) {
     this.options = options
-    this.forward = new ForwardPass({ ...options, shouldObserve: true })
+    this.forward = forward
   }
 
   /** Checks the token batches and allocates their states; reads nothing. Throws CALIBRATION_DATA_INVALID, CALIBRATION_DATA_EMPTY. */
-  static create(options: CalibratorOptions): Promise<Calibrator> {
-    return Promise.resolve().then(() => new Calibrator(options))
+  static async create(options: CalibratorOptions): Promise<Calibrator> {
+    return new Calibrator(options, await createForwardPass({ ...options, shouldObserve: true }))
   }
 
   get tokenCount(): number {
     return this.forward.tokenCount
   }
 
-  /** Current hidden states, f32 [batch · time, H] per micro-batch; output of the last layer that ran. */
+  /** Hidden states as of the last readStates; always current where they live on this side. */
   get batches(): readonly MicroBatch[] {
     return this.forward.batches
+  }
+
+  /** Current hidden states, f32 [batch · time, H] per micro-batch; output of the last layer that ran. */
+  async readStates(): Promise<readonly MicroBatch[]> {
+    await this.forward.readStates()
+    return this.forward.batches
+  }
+
+  /** Cost of runs on a GPU by kind. */
+  get costs(): LayerPass['costs'] {
+    return this.forward.costs
   }
 
   /** Starts the pass: hidden states become embedding rows. */

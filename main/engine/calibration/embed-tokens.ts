@@ -2,7 +2,7 @@
 import type { TensorSlice } from '../checkpoint/checkpoint.ts'
 import type { MicroBatch } from './hidden-states.ts'
 import { WeightDecoder } from './weight-decoder.ts'
-import type { WeightReader } from './weight-reader.ts'
+import type { WeightReader, WeightUnit } from './weight-reader.ts'
 import { rowSlice } from './weight-units.ts'
 
 /** Rows between two wanted ones that are read along: one larger read is cheaper than two small ones. */
@@ -17,22 +17,10 @@ export async function embedTokens(
 ): Promise<void> {
   const [, width = 1] = embedding.shape
   const places = placesById(batches)
-  const runs = rowRuns([...places.keys()].sort((a, b) => a - b))
   const decoder = new WeightDecoder()
-  let next = 0
-  while (next < runs.length) {
-    const slices: TensorSlice[] = []
-    const firsts: number[] = []
-    for (let unitBytes = 0; next < runs.length && unitBytes < MAX_UNIT_BYTES; next += 1) {
-      const { first, count } = runs[next] ?? { first: 0, count: 0 }
-      const slice = rowSlice(embedding, first, count)
-      slices.push(slice)
-      firsts.push(first)
-      unitBytes += slice.sizeBytes
-    }
-    const unit = { layerIndex: undefined, label: 'embedding', slices }
+  for (const { unit, firsts } of embeddingUnits(embedding, places.keys())) {
     const bytes = await reader.read(unit)
-    for (const [index, slice] of slices.entries()) {
+    for (const [index, slice] of unit.slices.entries()) {
       const values = decoder.decode(slice, bytes[index] ?? new Uint8Array(0))
       copyRows(values, width, firsts[index] ?? 0, places)
     }
@@ -53,6 +41,32 @@ function copyRows(
       batch.hidden.set(vector, position * width)
     }
   }
+}
+
+export interface EmbeddingUnit {
+  readonly unit: WeightUnit
+  /** Number of the first row of each slice. */
+  readonly firsts: readonly number[]
+}
+
+/** Units of bounded size that together hold the rows `ids` of `embedding` [V, H], in ascending order; rows of small gaps are included. */
+export function embeddingUnits(embedding: TensorSlice, ids: Iterable<number>): readonly EmbeddingUnit[] {
+  const runs = rowRuns([...new Set(ids)].sort((a, b) => a - b))
+  const units: EmbeddingUnit[] = []
+  let next = 0
+  while (next < runs.length) {
+    const slices: TensorSlice[] = []
+    const firsts: number[] = []
+    for (let unitBytes = 0; next < runs.length && unitBytes < MAX_UNIT_BYTES; next += 1) {
+      const { first, count } = runs[next] ?? { first: 0, count: 0 }
+      const slice = rowSlice(embedding, first, count)
+      slices.push(slice)
+      firsts.push(first)
+      unitBytes += slice.sizeBytes
+    }
+    units.push({ unit: { layerIndex: undefined, label: 'embedding', slices }, firsts })
+  }
+  return units
 }
 
 interface Place {

@@ -1,10 +1,10 @@
 /** Perplexity of a checkpoint: the forward pass without observers, then the vocabulary projection in parts of bounded size. */
 import { f32Tensor, type GraphTensor } from '../onnx/graph-runtime.ts'
-import type { ForwardOptions, LayerControl } from './forward-pass.ts'
-import { ForwardPass } from './forward-pass.ts'
+import { createForwardPass } from './create-forward-pass.ts'
 import { headGraph } from './forward/head.ts'
 import { f32Output, GraphCache, type AmaxSink } from './graph-cache.ts'
 import type { MicroBatch, TokenBatch } from './hidden-states.ts'
+import type { ForwardOptions, LayerControl } from './layer-pass.ts'
 import { WeightDecoder } from './weight-decoder.ts'
 import { globalSlices, rowSlice } from './weight-units.ts'
 
@@ -32,7 +32,7 @@ export async function evaluatePerplexity(
   windows: readonly TokenBatch[],
   control: LayerControl & { readonly onLayer?: (done: number, total: number) => void } = {},
 ): Promise<readonly PerplexityResult[]> {
-  const forward = new ForwardPass({ ...options, batches: windows, shouldObserve: false })
+  const forward = await createForwardPass({ ...options, batches: windows, shouldObserve: false })
   try {
     const { layerCount } = options.model.text
     await forward.embed()

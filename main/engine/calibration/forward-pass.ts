@@ -3,9 +3,7 @@
  * gathering and adding up are done here, the arithmetic of a unit in a graph. Holds two f32 [tokens, H] arrays and one unit of weights.
  */
 import { AppError, invariant } from '../../../shared/errors/app-error.ts'
-import type { MoeModel } from '../models/moe-model.ts'
-import type { GraphInterceptor } from '../onnx/graph-builder.ts'
-import { f32Tensor, type GraphRuntime, type GraphTensor } from '../onnx/graph-runtime.ts'
+import { f32Tensor, type GraphTensor } from '../onnx/graph-runtime.ts'
 import { firstNotFinite } from '../tensor/row-math.ts'
 import { embedTokens } from './embed-tokens.ts'
 import { DOWN_SITE, expertsGraph, GATE_UP_SITE } from './forward/experts.ts'
@@ -24,40 +22,23 @@ import {
   type RoutedRows,
   type TokenBatch,
 } from './hidden-states.ts'
+import { DEFAULT_UNIT_BYTES, type ForwardOptions, type LayerControl, type LayerPass } from './layer-pass.ts'
+import { prepareWeight } from './prepare-weight.ts'
 import { RoutingTable } from './routing-table.ts'
 import { WeightDecoder } from './weight-decoder.ts'
-import type { WeightReader } from './weight-reader.ts'
 import { globalSlices, layerUnits, type ExpertUnit, type NamedUnit } from './weight-units.ts'
 
-export interface ForwardOptions {
-  readonly model: MoeModel
-  readonly runtime: GraphRuntime
-  readonly reader: WeightReader
-  readonly batches: readonly TokenBatch[]
-  /** Extra interceptors of every graph; called once per graph. Default: none. */
-  readonly makeInterceptors?: (() => readonly GraphInterceptor[]) | undefined
-  /** Whether amaxes are collected. Default: true. */
-  readonly shouldObserve?: boolean
-  /** Source bytes of a group of experts. Default: 96 MiB. */
-  readonly maxUnitBytes?: number
-}
-
-export interface LayerControl {
-  /** In token passes: every token counts once for the mixer, once for router and shared expert, once for its experts. */
-  readonly onProgress?: ((done: number, total: number) => void) | undefined
-  /** Asked between runs; true ends the layer with CANCELLED. */
-  readonly isCancelled?: (() => boolean) | undefined
-}
-
-const DEFAULT_UNIT_BYTES = 96 * 1024 * 1024
 /** Tokens of one expert in one run. */
 const EXPERT_RUN_ROWS = 4096
 /** Experts side by side in one run; a CPU gains nothing from more than one. */
 const EXPERTS_PER_RUN = { cpu: 1, webgpu: 8, cuda: 8 } as const
 
-export class ForwardPass {
+export type { ForwardOptions, LayerControl } from './layer-pass.ts'
+
+export class ForwardPass implements LayerPass {
   readonly batches: readonly MicroBatch[]
   readonly tokenCount: number
+  readonly costs: LayerPass['costs'] = new Map()
   private readonly options: ForwardOptions
   private readonly graphs: GraphCache
   private readonly decoder = new WeightDecoder()
@@ -73,16 +54,11 @@ export class ForwardPass {
     this.graphs = new GraphCache({ config: model.text, runtime, shouldObserve, makeInterceptors })
   }
 
-  /** Fills the hidden states with embedding rows; reads only those that occur. */
   async embed(): Promise<void> {
     const { model, reader } = this.options
     await embedTokens(globalSlices(model).embedding, reader, this.batches)
   }
 
-  /**
-   * Runs one decoder layer on the hidden states. Returns the routing of this layer. Throws WEIGHT_NOT_FINITE, ACTIVATION_NOT_FINITE,
-   * CANCELLED and what reader and runtime throw; the hidden states are then undefined.
-   */
   async runLayer(layerIndex: number, sink: AmaxSink, control: LayerControl = {}): Promise<RoutingTable> {
     const { model, maxUnitBytes = DEFAULT_UNIT_BYTES } = this.options
     const { expertCount, topK } = model.text
@@ -115,6 +91,10 @@ export class ForwardPass {
       batch.normed.set(f32Output(results, 'normed'))
     }
     this.decoder.reset()
+  }
+
+  readStates(): Promise<void> {
+    return Promise.resolve()
   }
 
   /** Frees the graphs. Idempotent. */
@@ -176,7 +156,7 @@ export class ForwardPass {
       const feeds = { x: f32Tensor([rows, hiddenSize], batch.hidden), ...weights }
       const results = await this.graphs.run('moe_front', moeFrontGraph, feeds, sink)
       const probability = f32Output(results, 'probability')
-      if (firstNotFinite(probability) >= 0) throw notFinite(layerIndex, 'its router')
+      if (firstNotFinite(probability) >= 0) throw activationNotFinite(layerIndex, 'its router')
       routing.add(batch.firstRow, probability)
       batch.hidden.set(f32Output(results, 'y'))
       batch.normed.set(f32Output(results, 'normed'))
@@ -258,7 +238,7 @@ export class ForwardPass {
     for (const [index, slice] of unit.slices.entries()) {
       const name = names[index] ?? slice.name
       const values = this.decoder.decode(slice, bytes[index] ?? new Uint8Array(0))
-      prepare(name, values)
+      prepareWeight(name, values)
       feeds[name] = f32Tensor(slice.shape, values)
     }
     reader.release(unit)
@@ -270,18 +250,13 @@ export class ForwardPass {
     control.onProgress?.(Math.round(this.passes.done), this.passes.total)
   }
 
-  private checkCancelled({ isCancelled }: LayerControl): void {
-    if (isCancelled?.() === true) {
-      throw new AppError('CANCELLED', {
-        subject: 'calibration',
-        problem: 'it was cancelled',
-        remedy: 'start the run again',
-      })
-    }
+  private checkCancelled(control: LayerControl): void {
+    throwIfCancelled(control)
   }
 
   private checkStates(layerIndex: number, where: string): void {
-    if (this.batches.some(({ hidden }) => firstNotFinite(hidden) >= 0)) throw notFinite(layerIndex, where)
+    if (this.batches.some(({ hidden }) => firstNotFinite(hidden) >= 0))
+      throw activationNotFinite(layerIndex, where)
   }
 }
 
@@ -292,16 +267,18 @@ interface ExpertWork {
   readonly routed: RoutedRows
 }
 
-/** Zero-centred norms multiply by 1 + w; the norm inside linear attention is used as it is. */
-const ZERO_CENTRED = /(^|\.)(input_layernorm|post_attention_layernorm|norm|q_norm|k_norm)\.weight$/
-
-function prepare(name: string, values: Float32Array): void {
-  if (name === 'linear_attn.norm.weight') return
-  if (name === 'linear_attn.A_log') values.forEach((value, index) => (values[index] = -Math.exp(value)))
-  else if (ZERO_CENTRED.test(name)) values.forEach((value, index) => (values[index] = 1 + value))
+export function throwIfCancelled({ isCancelled }: LayerControl): void {
+  if (isCancelled?.() === true) {
+    throw new AppError('CANCELLED', {
+      subject: 'calibration',
+      problem: 'it was cancelled',
+      remedy: 'start the run again',
+    })
+  }
 }
 
-function notFinite(layerIndex: number, where: string): AppError {
+/** The error for `where` of a layer not being finite. */
+export function activationNotFinite(layerIndex: number, where: string): AppError {
   return new AppError('ACTIVATION_NOT_FINITE', {
     subject: `layer ${String(layerIndex)}`,
     problem: `${where} is NaN or infinite although the weights are finite`,

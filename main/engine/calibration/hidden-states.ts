@@ -10,9 +10,12 @@ export interface TokenBatch {
   readonly ids: Int32Array
 }
 
-export interface MicroBatch extends TokenBatch {
+export interface TokenPart extends TokenBatch {
   /** Number of the first token among all. */
   readonly firstRow: number
+}
+
+export interface MicroBatch extends TokenPart {
   /** f32 [batch · time, H]; replaced in place layer by layer. */
   readonly hidden: Float32Array<ArrayBuffer>
   /** Input of the experts of the current layer, same shape. */
@@ -32,24 +35,30 @@ export function makeMicroBatches(
   batches: readonly TokenBatch[],
   config: QwenTextConfig,
 ): readonly MicroBatch[] {
+  const runTokens = Math.min(MAX_RUN_TOKENS, RUN_BYTES / (4 * widestRow(config)))
+  return cutBatches(batches, config, runTokens).map((part) => {
+    const size = part.batch * part.time * config.hiddenSize
+    return { ...part, hidden: new Float32Array(size), normed: new Float32Array(size) }
+  })
+}
+
+/** Token batches of at most `runTokens` tokens (but at least one sequence), in order. Checks and throws as makeMicroBatches. */
+export function cutBatches(
+  batches: readonly TokenBatch[],
+  config: QwenTextConfig,
+  runTokens: number,
+): readonly TokenPart[] {
   const rowBytes = 4 * widestRow(config)
-  const micro: MicroBatch[] = []
+  const micro: TokenPart[] = []
   let firstRow = 0
   for (const { batch, time, ids } of batches) {
     checkBatch({ batch, time, ids }, config, rowBytes)
-    const runTokens = Math.min(MAX_RUN_TOKENS, RUN_BYTES / rowBytes)
     const perRun = Math.max(1, Math.floor(runTokens / time))
     for (let first = 0; first < batch; first += perRun) {
       const count = Math.min(perRun, batch - first)
       const rows = count * time
-      micro.push({
-        batch: count,
-        time,
-        ids: ids.subarray(first * time, first * time + rows),
-        firstRow,
-        hidden: new Float32Array(rows * config.hiddenSize),
-        normed: new Float32Array(rows * config.hiddenSize),
-      })
+      const part = ids.subarray(first * time, first * time + rows)
+      micro.push({ batch: count, time, ids: part, firstRow })
       firstRow += rows
     }
   }
@@ -64,7 +73,7 @@ export function makeMicroBatches(
 }
 
 /** Width of the widest activation of any graph, in elements. */
-function widestRow(config: QwenTextConfig): number {
+export function widestRow(config: QwenTextConfig): number {
   const keyWidth = config.linearKeyHeadCount * config.linearKeyHeadDim
   const valueWidth = config.linearValueHeadCount * config.linearValueHeadDim
   return Math.max(

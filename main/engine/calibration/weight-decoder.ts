@@ -49,16 +49,21 @@ export class WeightDecoder {
 
   private decodeInto(slice: TensorSlice, bytes: Uint8Array, target: Float32Array<ArrayBuffer>): void {
     const bad = widenToF32(floatSource(slice.name, slice.dtype), bytes, target)
-    if (bad < 0) return
-    throw new AppError('WEIGHT_NOT_FINITE', {
-      subject: slice.name,
-      problem: `element ${String(bad)} of the slice with shape [${slice.shape.join(', ')}] is ${String(target[bad])}`,
-      remedy: 'get an undamaged copy of the checkpoint',
-    })
+    if (bad >= 0) throw weightNotFinite(slice, bad, target[bad])
   }
 }
 
-function floatSource(name: string, dtype: Dtype): FloatSource {
+/** The error for a weight whose element `index` is NaN or infinite. */
+export function weightNotFinite({ name, shape }: TensorSlice, index: number, value?: number): AppError {
+  return new AppError('WEIGHT_NOT_FINITE', {
+    subject: name,
+    problem: `element ${String(index)} of the slice with shape [${shape.join(', ')}] is ${String(value ?? 'not finite')}`,
+    remedy: 'get an undamaged copy of the checkpoint',
+  })
+}
+
+/** The element type of a weight. Throws DTYPE_UNSUPPORTED for what cannot be calibrated. */
+export function floatSource(name: string, dtype: Dtype): FloatSource {
   if (dtype === 'BF16' || dtype === 'F16' || dtype === 'F32') return dtype
   throw new AppError('DTYPE_UNSUPPORTED', {
     subject: name,

@@ -11,7 +11,11 @@ import {
   type GraphRuntime,
   type GraphSession,
   type GraphTensor,
+  type ResidentDevice,
+  type ResidentSession,
 } from '../onnx/graph-runtime.ts'
+import { ONNX_TYPE } from '../onnx/proto-writer.ts'
+import { fromOrt, keepOnDevice, OrtResidentSession } from './ort-resident.ts'
 import { mayHaveVulkanDriver } from './vulkan-driver.ts'
 
 export interface OrtRuntimeOptions {
@@ -22,8 +26,12 @@ export interface OrtRuntimeOptions {
 
 export class OrtRuntime implements GraphRuntime {
   readonly device: DeviceKind
+  /** Also on the CPU, where nothing is gained by it. The binding cannot leave a result of the CUDA provider on the device. */
+  readonly resident: ResidentDevice | undefined
   private readonly options: InferenceSession.SessionOptions
   private readonly open = new Set<InferenceSession>()
+  private readonly residents = new Map<InferenceSession, OrtResidentSession>()
+  private halfProbe: Promise<boolean> | undefined
   private tail: Promise<unknown> = Promise.resolve()
   private isClosed = false
 
@@ -38,8 +46,15 @@ export class OrtRuntime implements GraphRuntime {
     if (device === 'webgpu' && !mayHaveVulkanDriver()) {
       throw unavailable(device, 'start', 'no Vulkan driver is installed')
     }
+    this.resident =
+      device === 'cuda'
+        ? undefined
+        : {
+            acceptsHalf: () => (this.halfProbe ??= this.probeHalf()),
+            load: (model, label, deviceOutputs) => this.loadResident(model, label, deviceOutputs),
+          }
     this.options = {
-      executionProviders: device === 'cpu' ? ['cpu'] : [device, 'cpu'],
+      executionProviders: providersOf(device),
       ...(threads > 0 ? { intraOpNumThreads: threads } : {}),
       interOpNumThreads: 1,
       logSeverityLevel: 4,
@@ -66,16 +81,57 @@ export class OrtRuntime implements GraphRuntime {
     await session.release()
   }
 
+  private async loadResident(
+    model: Uint8Array,
+    label: string,
+    deviceOutputs: readonly string[],
+  ): Promise<ResidentSession> {
+    const options = this.device === 'cpu' ? this.options : keepOnDevice(this.options, deviceOutputs)
+    const session = await this.queued(label, () => InferenceSession.create(model, options))
+    this.open.add(session)
+    const resident = new OrtResidentSession(
+      session,
+      deviceOutputs,
+      (work) => this.queued(label, work),
+      () => this.release(session),
+    )
+    this.residents.set(session, resident)
+    return resident
+  }
+
+  /** Widening needs 16-bit floats in shaders, which not every driver has. */
+  private async probeHalf(): Promise<boolean> {
+    const graph = new GraphBuilder('half')
+    const half = graph.input('half', ['count'], 'float16')
+    graph.output('wide', graph.node('Cast', [half], { attributes: { to: ONNX_TYPE.float32 } }))
+    try {
+      const session = await this.loadResident(graph.build(), 'probe of 16-bit floats', [])
+      try {
+        const data = Uint16Array.of(0x3c00, 0xc100)
+        const { host } = await session.run({ half: { dtype: 'float16', shape: [2], data } })
+        const wide = host.get('wide')?.data
+        return wide?.[0] === 1 && wide[1] === -2.5
+      } finally {
+        await session.release()
+      }
+    } catch {
+      return false
+    }
+  }
+
   /** Releases every session once the current run has ended. Later calls throw INVARIANT. */
   async close(): Promise<void> {
     this.isClosed = true
     await this.tail.catch(() => undefined)
+    for (const resident of this.residents.values()) resident.disposeAll()
+    this.residents.clear()
     for (const session of this.open) await session.release()
     this.open.clear()
   }
 
   private async release(session: InferenceSession): Promise<void> {
     if (!this.open.delete(session)) return
+    this.residents.delete(session)
     await this.queued('release', () => session.release())
   }
 
@@ -101,19 +157,23 @@ async function runSession(
   return new Map(Object.entries(results).map(([name, tensor]) => [name, fromOrt(name, tensor)]))
 }
 
-function fromOrt(name: string, { data, dims: shape }: Tensor): GraphTensor {
-  // Outputs are always copied into buffers of this thread, never into shared ones.
-  if (data instanceof Float32Array)
-    return { dtype: 'float32', shape, data: data as Float32Array<ArrayBuffer> }
-  if (data instanceof Int32Array) return { dtype: 'int32', shape, data: data as Int32Array<ArrayBuffer> }
-  throw new Error(`output ${name} has an element type that our graphs do not use`)
+/** Buffers by size class: measured to upload fastest, and the runs of a layer want the same sizes again and again. */
+function providersOf(device: DeviceKind): InferenceSession.SessionOptions['executionProviders'] {
+  if (device === 'cpu') return ['cpu']
+  if (device === 'cuda') return ['cuda', 'cpu']
+  const caching = { storageBufferCacheMode: 'bucket', defaultBufferCacheMode: 'bucket' } as const
+  return [{ name: 'webgpu', ...caching }, 'cpu']
 }
+
+/** Of the allocators of ONNX Runtime and of Dawn; a buffer over the limits of a device is too large for it as well. */
+const OUT_OF_MEMORY =
+  /out.of.memory|failed to (allocate|create.*buffer)|bad_alloc|Not enough memory|max(imum)? (buffer|storage buffer binding) size|Too many storage buffers/i
 
 function deviceError(device: DeviceKind, label: string, error: unknown): AppError {
   if (error instanceof AppError) return error
   const message = shortMessage(error instanceof Error ? error.message : String(error))
   const subject = `${device}: ${label}`
-  if (/out of memory|failed to allocate|bad_alloc|Not enough memory/i.test(message)) {
+  if (OUT_OF_MEMORY.test(message)) {
     return new AppError('DEVICE_OUT_OF_MEMORY', {
       subject,
       problem: message,

@@ -34,7 +34,7 @@ test.skipIf(driver === undefined)(
       for (const layer of [0, 1, 2, 3]) {
         const { expertTokens } = await calibrator.runLayer(layer)
         counts.push([...expertTokens.values()].flatMap((values) => [...values]))
-        deviations.push(worstDeviation(`layer${String(layer)}`, calibrator.batches, TOLERANCE))
+        deviations.push(worstDeviation(`layer${String(layer)}`, await calibrator.readStates(), TOLERANCE))
       }
       await calibrator.finish()
       await runtime.close()

@@ -13,8 +13,23 @@ export interface Observation {
   readonly slot: number
 }
 
+export interface ObserverOptions {
+  /** Sites whose maxima are known from elsewhere. Default: none. */
+  readonly ignoredSites?: ReadonlySet<string>
+  /** One output `amax`, f32 [all rows], observation after observation, instead of one each: fewer small reads from a device. Default: false. */
+  readonly isMerged?: boolean
+}
+
+const MERGED_OUTPUT = 'amax'
+
 export class AmaxObserver implements GraphInterceptor {
   private readonly byValue = new Map<Value, { output: string; sites: string[]; slot: number }>()
+  private readonly merged: Value[] = []
+  private readonly options: ObserverOptions
+
+  constructor(options: ObserverOptions = {}) {
+    this.options = options
+  }
 
   get observations(): readonly Observation[] {
     return [...this.byValue.values()]
@@ -30,18 +45,27 @@ export class AmaxObserver implements GraphInterceptor {
     return value
   }
 
+  /** To be called when the graph is complete. */
+  finish(graph: GraphBuilder): void {
+    if (this.merged.length === 0) return
+    graph.output(MERGED_OUTPUT, graph.node('Concat', this.merged, { attributes: { axis: 0 } }))
+  }
+
   private observe(graph: GraphBuilder, value: Value, site: string, slot: number): void {
+    const { ignoredSites, isMerged = false } = this.options
+    if (ignoredSites?.has(site) === true) return
     const present = this.byValue.get(value)
     if (present !== undefined) {
       present.sites.push(site)
       return
     }
-    const output = `amax.${String(this.byValue.size)}`
+    const output = isMerged ? MERGED_OUTPUT : `amax.${String(this.byValue.size)}`
     // The last axis only: a reduction to a scalar runs on a single GPU thread, and the host finds a NaN that a device maximum may drop.
     const maxima = graph.node('ReduceMax', [graph.node('Abs', [value]), graph.shape([-1])], {
       attributes: { keepdims: 0 },
     })
-    graph.output(output, maxima)
+    if (isMerged) this.merged.push(graph.node('Reshape', [maxima, graph.shape([-1])]))
+    else graph.output(output, maxima)
     this.byValue.set(value, { output, sites: [site], slot })
   }
 }

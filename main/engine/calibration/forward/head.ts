@@ -4,17 +4,20 @@
  */
 import type { QwenTextConfig } from '../../models/qwen3_5-moe/text-config.ts'
 import { GraphBuilder, type GraphInterceptor } from '../../onnx/graph-builder.ts'
-import { rmsNorm } from '../../onnx/graph-ops.ts'
+import { flatten, rmsNorm } from '../../onnx/graph-ops.ts'
 
 export const HEAD_SITE = 'lm_head'
 
-/** Feeds: `x` f32 [rows, H], `norm.weight` f32 [H] already 1 + w. Output: `normed` f32 [rows, H], tapped as the input of lm_head. */
+/** Feeds: `x` f32 [rows, H] (`sequences`: [B, T, H]), `norm.weight` f32 [H] already 1 + w. Output: `normed` f32 [rows, H], tapped as the input of lm_head. */
 export function finalNormGraph(
   config: QwenTextConfig,
   interceptors: readonly GraphInterceptor[],
+  layout: 'rows' | 'sequences' = 'rows',
 ): GraphBuilder {
   const graph = new GraphBuilder('final_norm', interceptors)
-  const x = graph.input('x', ['rows', config.hiddenSize])
+  const { hiddenSize } = config
+  const given = graph.input('x', layout === 'rows' ? ['rows', hiddenSize] : ['batch', 'time', hiddenSize])
+  const x = layout === 'rows' ? given : flatten(graph, given, hiddenSize)
   const scale = graph.input('norm.weight', [config.hiddenSize])
   graph.output('normed', graph.tap(rmsNorm(graph, x, scale, config.rmsNormEps), HEAD_SITE))
   return graph

@@ -2,6 +2,8 @@
 import { afterAll, describe, expect, test } from 'vitest'
 import { evaluatePerplexity } from '../../../../../main/engine/calibration/evaluate-perplexity.ts'
 import { ForwardPass } from '../../../../../main/engine/calibration/forward-pass.ts'
+import type { ForwardOptions, LayerPass } from '../../../../../main/engine/calibration/layer-pass.ts'
+import { ResidentForwardPass } from '../../../../../main/engine/calibration/resident/resident-forward-pass.ts'
 import type { TokenBatch } from '../../../../../main/engine/calibration/hidden-states.ts'
 import { OrtRuntime } from '../../../../../main/engine/device/ort-runtime.ts'
 import type { QwenTextConfig } from '../../../../../main/engine/models/qwen3_5-moe/text-config.ts'
@@ -69,14 +71,26 @@ const CASES: readonly Case[] = [
   },
 ]
 
+/** The pass with activations on the device, on the CPU provider: the same sessions, uploads as binary16. Runs of at most 64 tokens. */
+async function residentPass(options: ForwardOptions): Promise<LayerPass> {
+  const pass = await ResidentForwardPass.create({ ...options, maxUnitBytes: 3000 })
+  if (pass === undefined) throw new Error('the activations do not fit')
+  return pass
+}
+
+const PASSES: readonly [name: string, create: (options: ForwardOptions) => Promise<LayerPass>][] = [
+  ['activations on this side', (options) => Promise.resolve(new ForwardPass(options))],
+  ['activations on the device', residentPass],
+]
+
 describe.each(CASES)('$name', ({ change, batches, dtype }) => {
   const text: QwenTextConfig = { ...SMALL_CONFIG, ...change }
   const { model, values, bytes } = makeMemoryModel(text, dtype, 7)
   const reference = new ReferenceForward(text, values, model.prefix)
   const tokens = batches.map(([batch, time], index) => randomTokens(batch, time, text.vocabSize, index))
 
-  test('hidden states, routing and maxima of every layer', async () => {
-    const forward = new ForwardPass({ model, runtime, reader: new MemoryReader(bytes), batches: tokens })
+  test.each(PASSES)('hidden states, routing and maxima of every layer, %s', async (_, create) => {
+    const forward = await create({ model, runtime, reader: new MemoryReader(bytes), batches: tokens })
     await forward.embed()
     let expected = tokens.flatMap(({ batch, time, ids }) =>
       Array.from({ length: batch }, (_, row) =>
@@ -91,6 +105,7 @@ describe.each(CASES)('$name', ({ change, batches, dtype }) => {
       })
       const layers = expected.map((sequence) => reference.layer(layer, sequence))
       expected = layers.map(({ hidden }) => hidden.map((row) => [...row]))
+      await forward.readStates()
       const actual = forward.batches.flatMap(({ hidden }) => [...hidden])
       expectClose(actual, expected.flat(2), 1e-4)
       const chosen = layers.flatMap((result) => result.chosen)

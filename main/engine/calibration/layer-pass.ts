@@ -1,0 +1,61 @@
+/** What calibration and evaluation need from a forward pass, wherever its activations live. */
+import type { GraphInterceptor } from '../onnx/graph-builder.ts'
+import type { GraphRuntime } from '../onnx/graph-runtime.ts'
+import type { MoeModel } from '../models/moe-model.ts'
+import type { AmaxSink } from './graph-cache.ts'
+import type { MicroBatch, TokenBatch } from './hidden-states.ts'
+import type { RunCost } from './resident/device-graphs.ts'
+import type { UploadSource } from './resident/uploads.ts'
+import type { RoutingTable } from './routing-table.ts'
+import type { WeightReader } from './weight-reader.ts'
+
+export interface ForwardOptions {
+  readonly model: MoeModel
+  readonly runtime: GraphRuntime
+  /** Units without a layer, and every unit when the activations live on this side. */
+  readonly reader: WeightReader
+  readonly batches: readonly TokenBatch[]
+  /** Extra interceptors of every graph; called once per graph. Default: none. */
+  readonly makeInterceptors?: (() => readonly GraphInterceptor[]) | undefined
+  /** Whether amaxes are collected. Default: true. */
+  readonly shouldObserve?: boolean
+  /** Source bytes of a group of experts. Default: 96 MiB. */
+  readonly maxUnitBytes?: number
+  /** Units of layers for a GPU, prepared ahead. Default: what `reader` gives, converted when it is needed. */
+  readonly uploads?: UploadSource | undefined
+  /** Memory of a GPU that may be used, in bytes. Default: DEFAULT_BUDGET_BYTES of memory-plan.ts. */
+  readonly gpuBudgetBytes?: number | undefined
+  /** Shrinks the runs on a GPU, above 0 and at most 1. Default: 1. */
+  readonly runScale?: number | undefined
+}
+
+export interface LayerControl {
+  /** In token passes: every token counts once for the mixer, once for router and shared expert, once for its experts. */
+  readonly onProgress?: ((done: number, total: number) => void) | undefined
+  /** Asked between runs; true ends the layer with CANCELLED. */
+  readonly isCancelled?: (() => boolean) | undefined
+}
+
+export interface LayerPass {
+  /** `hidden` and `normed` are current where the activations live on this side, otherwise only after readStates and runFinalNorm. */
+  readonly batches: readonly MicroBatch[]
+  readonly tokenCount: number
+  /** Cost of runs by kind; empty where it is not measured. */
+  readonly costs: ReadonlyMap<string, RunCost>
+  /** Fills the hidden states with embedding rows; reads only those that occur. */
+  embed(): Promise<void>
+  /**
+   * Runs one decoder layer on the hidden states. Returns the routing of this layer. Throws WEIGHT_NOT_FINITE, ACTIVATION_NOT_FINITE,
+   * CANCELLED and what reader and runtime throw; the hidden states are then undefined.
+   */
+  runLayer(layerIndex: number, sink: AmaxSink, control?: LayerControl): Promise<RoutingTable>
+  /** Final norm of the hidden states; without observers also into `normed` of every micro-batch. */
+  runFinalNorm(sink: AmaxSink, control?: LayerControl): Promise<void>
+  /** Brings the hidden states into `hidden` of every micro-batch. */
+  readStates(): Promise<void>
+  /** Frees graphs and device memory. Idempotent. */
+  release(): Promise<void>
+}
+
+/** Source bytes of a group of experts when nothing else is asked for: sixteen of the 35B shape. */
+export const DEFAULT_UNIT_BYTES = 96 * 1024 * 1024

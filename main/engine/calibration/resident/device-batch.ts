@@ -1,0 +1,12 @@
+/** Hidden states on the device, one run of a graph at a time. */
+import type { DeviceTensor } from '../../onnx/graph-runtime.ts'
+import type { TokenPart } from '../hidden-states.ts'
+
+/** Tokens of one run and what of them is on the device. */
+export interface DeviceBatch {
+  readonly part: TokenPart
+  /** f32 [batch, time, H] */
+  hidden: DeviceTensor | undefined
+  /** Inputs of the experts of the current layer, f32 [batch · time, H] */
+  normed: DeviceTensor | undefined
+}

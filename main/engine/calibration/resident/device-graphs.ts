@@ -1,0 +1,114 @@
+/** Loaded graphs of a forward pass that keeps its activations on the device, with what each kind of run cost. */
+import type { QwenTextConfig } from '../../models/qwen3_5-moe/text-config.ts'
+import type { GraphBuilder, GraphInterceptor } from '../../onnx/graph-builder.ts'
+import type {
+  DeviceTensor,
+  GraphFeed,
+  ResidentDevice,
+  ResidentResults,
+  ResidentSession,
+} from '../../onnx/graph-runtime.ts'
+import { invariant } from '../../../../shared/errors/app-error.ts'
+import { AmaxObserver, type ObserverOptions } from '../forward/amax-observer.ts'
+
+/** Receives the largest magnitude of every row at a site; for a merged observer in the order of its slots, with rows per slot. */
+export type RowSink = (site: string, slot: number, rowMaxima: Float32Array) => void
+
+export interface DeviceRun {
+  /** Graphs are told apart by it. */
+  readonly key: string
+  readonly build: (config: QwenTextConfig, interceptors: readonly GraphInterceptor[]) => GraphBuilder
+  readonly deviceOutputs: readonly string[]
+  readonly feeds: Readonly<Record<string, GraphFeed>>
+  /** undefined: the graph is not observed. */
+  readonly observer?: ObserverOptions
+  /** Rows of each slot; needed to take a merged observation apart. */
+  readonly slotRows?: readonly number[]
+}
+
+/** What runs of one kind cost since the pass began. */
+export interface RunCost {
+  runs: number
+  milliseconds: number
+  /** From and to the device. */
+  bytesUp: number
+  bytesDown: number
+}
+
+export interface DeviceGraphOptions {
+  readonly config: QwenTextConfig
+  readonly device: ResidentDevice
+  readonly shouldObserve: boolean
+  readonly makeInterceptors: () => readonly GraphInterceptor[]
+}
+
+interface Loaded {
+  readonly session: ResidentSession
+  readonly observer: AmaxObserver | undefined
+}
+
+export class DeviceGraphs {
+  readonly costs = new Map<string, RunCost>()
+  private readonly options: DeviceGraphOptions
+  private readonly loaded = new Map<string, Promise<Loaded>>()
+
+  constructor(options: DeviceGraphOptions) {
+    this.options = options
+  }
+
+  async run(run: DeviceRun, sink: RowSink): Promise<ResidentResults> {
+    const startedMs = performance.now()
+    const { session, observer } = await this.get(run)
+    const results = await session.run(run.feeds)
+    this.count(run, results, performance.now() - startedMs)
+    const rowsTaken = new Map<string, number>()
+    for (const { output, sites, slot } of observer?.observations ?? []) {
+      const tensor = results.host.get(output)
+      invariant(tensor?.dtype === 'float32', `graph ${run.key} returned no ${output}`)
+      const rows = run.slotRows?.[slot]
+      const from = rowsTaken.get(output) ?? 0
+      const maxima = rows === undefined ? tensor.data : tensor.data.subarray(from, from + rows)
+      rowsTaken.set(output, from + maxima.length)
+      for (const site of sites) sink(site, slot, maxima)
+    }
+    return results
+  }
+
+  /** Frees every graph and what is left of their results on the device. */
+  async release(): Promise<void> {
+    for (const loading of this.loaded.values())
+      await (await loading.catch(() => undefined))?.session.release()
+    this.loaded.clear()
+  }
+
+  private get(run: DeviceRun): Promise<Loaded> {
+    const present = this.loaded.get(run.key)
+    if (present !== undefined) return present
+    const { config, device, shouldObserve, makeInterceptors } = this.options
+    const observer = shouldObserve && run.observer !== undefined ? new AmaxObserver(run.observer) : undefined
+    const graph = run.build(config, [...makeInterceptors(), ...(observer === undefined ? [] : [observer])])
+    observer?.finish(graph)
+    const loading = device
+      .load(graph.build(), run.key, run.deviceOutputs)
+      .then((session) => ({ session, observer }))
+    this.loaded.set(run.key, loading)
+    return loading
+  }
+
+  private count({ key, feeds }: DeviceRun, results: ResidentResults, milliseconds: number): void {
+    const kind = key.split(' ')[0] ?? key
+    const cost = this.costs.get(kind) ?? { runs: 0, milliseconds: 0, bytesUp: 0, bytesDown: 0 }
+    cost.runs += 1
+    cost.milliseconds += milliseconds
+    for (const feed of Object.values(feeds)) if (!('location' in feed)) cost.bytesUp += feed.data.byteLength
+    for (const { data } of results.host.values()) cost.bytesDown += data.byteLength
+    this.costs.set(kind, cost)
+  }
+}
+
+/** A result that stayed on the device. Throws INVARIANT when the graph has none of that name. */
+export function deviceOutput({ device }: ResidentResults, name: string): DeviceTensor {
+  const tensor = device.get(name)
+  invariant(tensor !== undefined, `the graph left no ${name} on the device`)
+  return tensor
+}
