@@ -18,6 +18,8 @@ export interface Flow {
   openFolder(): Promise<void>
   pickInto(purpose: Exclude<GrantPurpose, 'checkpoint'>): Promise<void>
   startRun(): Promise<void>
+  /** A refused run once more, continuing or replacing what is in its place. */
+  startAgain(mode: 'resume' | 'overwrite'): Promise<void>
   watchJob(jobId: JobId): Promise<void>
   cancelRun(): Promise<void>
   revealOutput(): Promise<void>
@@ -93,8 +95,16 @@ export function useFlow(): Flow {
       outputGrantId: draft.outputGrant?.grantId,
       outputName: recipe.outputName,
     })
-    // A tiny run may end before its first snapshot is known to be the one in view.
-    if (isStarted && run.current !== undefined) snapshotArrived(run.current)
+    if (isStarted) showEndIfOver()
+  }
+
+  async function startAgain(mode: 'resume' | 'overwrite'): Promise<void> {
+    if (run.start.kind === 'refused' && (await run.beginAgain(mode))) showEndIfOver()
+  }
+
+  /** A tiny run may end before its first snapshot is known to be the one in view. */
+  function showEndIfOver(): void {
+    if (run.current !== undefined) snapshotArrived(run.current)
   }
 
   return {
@@ -119,6 +129,7 @@ export function useFlow(): Flow {
         if (grant !== undefined) await applyGrant(grant)
       }),
     startRun: () => guarded(start),
+    startAgain: (mode) => guarded(() => startAgain(mode)),
     watchJob: (jobId) =>
       guarded(async () => {
         app.step = 'run'

@@ -38,11 +38,14 @@ export function paintHeatmap(
   }
 }
 
+/** A tick nearer than this to the end would touch its label. */
+const LAST_TICK_POSITION = 0.8
+
 /** Round numbers for a legend, from 1 (log) or 0 (linear) up to the maximum, which always is the last. */
 export function legendTicks(maximum: number, scale: HeatScale): readonly number[] {
   if (maximum <= 0) return []
   if (scale === 'linear') return [0, Math.round(maximum / 2), maximum]
   const ticks: number[] = []
-  for (let tick = 1; tick < maximum / 2; tick *= 10) ticks.push(tick)
+  for (let tick = 1; scalePosition(tick, maximum, scale) < LAST_TICK_POSITION; tick *= 10) ticks.push(tick)
   return [...ticks, maximum]
 }

@@ -203,13 +203,13 @@ export const text = {
     ownFile: 'Use a recipe file…',
     bits: (bits: number) => `${formatNumber(bits, 2)} bits`,
     noData: 'no data needed',
-    kv: (kv: string) => (kv === 'none' ? 'KV 16 bit' : `KV ${kv}`),
     options: 'Options',
     groups: { precision: 'Precision', data: 'Calibration data', machine: 'Machine', output: 'Output' },
     fields: {
       kv: 'KV cache',
       kvRecipe: 'As in the recipe',
       profile: 'Profile',
+      dialect: 'Written as',
       expertScale: 'Input scales',
       expertScaleDefault: 'As in recipe and profile',
       data: 'Data',
@@ -228,6 +228,11 @@ export const text = {
       fp8_cast: 'FP8, scale 1',
       nvfp4: 'NVFP4, calibrated',
       nvfp4_cast: 'NVFP4, scale 1',
+    },
+    dialects: {
+      recipe: 'As in the recipe (ModelOpt)',
+      modelopt: 'ModelOpt',
+      'compressed-tensors': 'compressed-tensors',
     },
     profiles: { hardened: 'Hardened', identical: 'Identical to ModelOpt' },
     profileHints: {
@@ -315,7 +320,16 @@ export const text = {
     cancelledMessage: 'The run was cancelled. No unfinished checkpoint is left under the final name.',
     failedTitle: 'The run failed',
     showResult: 'Show result',
-    again: 'Back to the recipe',
+    back: 'Back to the recipe',
+    again: {
+      resume: 'Continue it',
+      replace: 'Replace it',
+      remedy: 'Replace it, or go back and choose another name or folder',
+      remedyPartial: 'Continue it, replace it, or go back and choose another name or folder',
+      question: 'Replace the output?',
+      consequence: 'The folder and everything in it is deleted before the run starts. This cannot be undone.',
+      keep: 'Keep it',
+    },
     stages: {
       plan: 'Plan',
       calibrate: 'Calibrate',
@@ -325,7 +339,7 @@ export const text = {
     },
     stageStates: { waiting: 'waiting', active: 'active', done: 'done', skipped: 'skipped' },
     units: {
-      layers: (done: number, total: number) => `layer ${formatNumber(done)} of ${formatNumber(total)}`,
+      layers: (done: number, total: number) => `${formatNumber(done)} of ${formatNumber(total)} layers`,
       steps: (done: number, total: number) => `${formatNumber(done)} of ${formatNumber(total)}`,
       bytes: (done: number, total: number) => `${formatBytes(done)} of ${formatBytes(total)}`,
     },

@@ -3,6 +3,7 @@ import type { PathGrant } from '../../../../shared/domain/app-info.ts'
 import {
   DEFAULT_RUN_OPTIONS,
   type DeviceChoice,
+  type DialectChoice,
   type ExpertInputScaleChoice,
   type KvCacheChoice,
   type ProfileChoice,
@@ -22,6 +23,7 @@ export interface RecipeDraft {
   readonly recipeGrant: PathGrant | undefined
   readonly kv: KvCacheChoice | 'recipe'
   readonly profile: ProfileChoice
+  readonly dialect: DialectChoice | 'recipe'
   readonly expertInputScale: ExpertInputScaleChoice | 'default'
   readonly calibrationGrant: PathGrant | undefined
   readonly samples: string
@@ -44,6 +46,7 @@ export function createDraft(totalBytes: number): RecipeDraft {
     recipeGrant: undefined,
     kv: 'recipe',
     profile: DEFAULT_RUN_OPTIONS.profile,
+    dialect: 'recipe',
     expertInputScale: 'default',
     calibrationGrant: undefined,
     samples: String(isSmall ? 16 : DEFAULT_RUN_OPTIONS.samples),
@@ -79,7 +82,7 @@ export function toRunOptions(draft: RecipeDraft): RunOptions {
   return {
     recipe: draft.recipeGrant?.grantId ?? draft.recipe,
     kv: draft.kv === 'recipe' ? undefined : draft.kv,
-    dialect: DEFAULT_RUN_OPTIONS.dialect,
+    dialect: draft.dialect === 'recipe' ? undefined : draft.dialect,
     profile: draft.profile,
     expertInputScale: draft.expertInputScale === 'default' ? undefined : draft.expertInputScale,
     maxShardSizeBytes: shardBytes(draft.maxShardGigabytes) ?? DEFAULT_RUN_OPTIONS.maxShardSizeBytes,

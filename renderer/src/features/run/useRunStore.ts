@@ -27,6 +27,7 @@ export const useRunStore = defineStore('run', () => {
   const receivedMs = shallowRef(0)
   const history = new ThroughputHistory()
   let arrived: JobLogLine[] = []
+  let lastInput: RouteInput<'job.start'> | undefined
   let isLogFetched = false
   let flushTimer: ReturnType<typeof setTimeout> | undefined
 
@@ -103,6 +104,7 @@ export const useRunStore = defineStore('run', () => {
   /** True when the run was accepted; otherwise `start` says why not. */
   async function begin(input: RouteInput<'job.start'>): Promise<boolean> {
     start.value = { kind: 'starting' }
+    lastInput = input
     try {
       const { jobId } = await request('job.start', input)
       await watchJob(jobId)
@@ -112,6 +114,11 @@ export const useRunStore = defineStore('run', () => {
       start.value = { kind: 'refused', error: AppError.from(error).serialise() }
       return false
     }
+  }
+
+  /** Starts the refused run again, going on with or replacing what is in its place. */
+  async function beginAgain(mode: 'resume' | 'overwrite'): Promise<boolean> {
+    return lastInput !== undefined && (await begin({ ...lastInput, mode }))
   }
 
   /** Throws what the host answers. */
@@ -139,6 +146,7 @@ export const useRunStore = defineStore('run', () => {
     recover,
     watchJob,
     begin,
+    beginAgain,
     cancel,
     reveal,
   }

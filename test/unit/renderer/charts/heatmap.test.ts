@@ -30,7 +30,8 @@ describe('paintHeatmap', () => {
 describe('legendTicks', () => {
   it('ends with the maximum and leaves out a power of ten that would touch it', () => {
     expect(legendTicks(13_731, 'log')).toEqual([1, 10, 100, 1000, 13_731])
-    expect(legendTicks(1_900, 'log')).toEqual([1, 10, 100, 1_900])
+    expect(legendTicks(3_967, 'log')).toEqual([1, 10, 100, 3_967])
+    expect(legendTicks(1, 'log')).toEqual([1])
     expect(legendTicks(80, 'linear')).toEqual([0, 40, 80])
     expect(legendTicks(0, 'log')).toEqual([])
   })
