@@ -51,30 +51,49 @@ function floatFormat(
   inputs: Arguments | undefined,
   source: JsonObject,
 ): ModuleFormat | undefined {
-  const { bits, strategy, groupSize } = weights
-  if (bits === 4 && strategy === 'tensor_group') return nvfp4Format(groupSize, inputs)
-  if (strategy === 'group' && groupSize === 32 && (bits === 4 || bits === 8)) {
-    const isSame = inputs?.kind === 'float' && inputs.bits === bits && inputs.dynamic === 'dynamic'
-    if (inputs !== undefined && !isSame) return undefined
-    return formatOf(bits === 4 ? 'mxfp4' : 'mxfp8', 32, inputs !== undefined)
+  if (inputs !== undefined && (inputs.kind !== 'float' || inputs.bits !== weights.bits)) return undefined
+  switch (weights.strategy) {
+    case 'tensor_group':
+      return weights.bits === 4 ? nvfp4Format(weights.groupSize, inputs) : undefined
+    case 'group':
+      return weights.groupSize === 32 ? mxFormat(weights.bits, inputs) : undefined
+    default:
+      return weights.bits === 8 ? fp8Format(weights.strategy, inputs, source) : undefined
   }
-  if (bits !== 8 || (inputs !== undefined && (inputs.kind !== 'float' || inputs.bits !== 8))) return undefined
-  if (strategy === 'tensor') {
-    const isStatic = inputs === undefined || (inputs.strategy === 'tensor' && inputs.dynamic === 'static')
-    return isStatic ? formatOf('fp8', undefined, false) : undefined
+}
+
+function mxFormat(bits: number, inputs: Arguments | undefined): ModuleFormat | undefined {
+  if (inputs !== undefined && inputs.dynamic !== 'dynamic') return undefined
+  if (bits === 4) return formatOf('mxfp4', 32, inputs !== undefined)
+  return bits === 8 ? formatOf('mxfp8', 32, inputs !== undefined) : undefined
+}
+
+function fp8Format(
+  strategy: string,
+  inputs: Arguments | undefined,
+  source: JsonObject,
+): ModuleFormat | undefined {
+  const inputKind = inputs === undefined ? 'none' : `${inputs.dynamic} ${inputs.strategy}`
+  switch (`${strategy}, ${inputKind}`) {
+    case 'tensor, none':
+    case 'tensor, static tensor':
+      return formatOf('fp8', undefined, false)
+    case 'channel, none':
+    case 'channel, dynamic token':
+      return formatOf('fp8_pc_pt', undefined, inputs !== undefined)
+    case 'block, none':
+    case 'block, dynamic group':
+      return isTileStructure(source['block_structure']) ? formatOf('fp8_pb_wo', undefined, false) : undefined
+    default:
+      return undefined
   }
-  if (strategy === 'channel') {
-    const isToken = inputs === undefined || (inputs.strategy === 'token' && inputs.dynamic === 'dynamic')
-    return isToken ? formatOf('fp8_pc_pt', undefined, inputs !== undefined) : undefined
-  }
-  const isTile = strategy === 'block' && isTileStructure(source['block_structure'])
-  return isTile && inputs?.dynamic !== 'static' ? formatOf('fp8_pb_wo', undefined, false) : undefined
 }
 
 function nvfp4Format(groupSize: number | undefined, inputs: Arguments | undefined): ModuleFormat | undefined {
   if (inputs === undefined) return formatOf('w4a16_nvfp4', groupSize, false)
-  const isNvfp4 = inputs.kind === 'float' && inputs.bits === 4 && inputs.strategy === 'tensor_group'
-  return isNvfp4 && inputs.dynamic === 'local' ? formatOf('nvfp4', groupSize, false) : undefined
+  return inputs.strategy === 'tensor_group' && inputs.dynamic === 'local'
+    ? formatOf('nvfp4', groupSize, false)
+    : undefined
 }
 
 function formatOf(format: WeightFormat, blockSize: number | undefined, isDynamic: boolean): ModuleFormat {

@@ -25,7 +25,7 @@ export function moduleFormats(
     const own: ModuleFormat =
       inputScale === undefined ? format : { ...format, inputScale: { kind: 'calibrated', divisor } }
     const present = found.get(module)
-    if (present === undefined || present.inputScale === undefined) found.set(module, own)
+    if (present?.inputScale === undefined) found.set(module, own)
     if (present === undefined || present.format === own.format) continue
     throw new AppError('DIALECT_UNSUPPORTED', {
       subject: name,

@@ -29,6 +29,8 @@ export async function readRecord(exportPath: string): Promise<ReadonlyMap<string
 }
 
 export function recordText(values: ReadonlyMap<string, number>): string {
-  const bits = [...values].map(([name, value]) => [name, f32Bits(value).toString(16).padStart(8, '0')])
+  const bits = [...values].map(
+    ([name, value]) => [name, f32Bits(value).toString(16).padStart(8, '0')] as const,
+  )
   return `${JSON.stringify({ schema: 1, f32_bits: Object.fromEntries(bits) }, null, 1)}\n`
 }

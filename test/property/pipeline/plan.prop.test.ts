@@ -43,8 +43,8 @@ function plan(of: HeaderLayout, { recipe, ...rest }: Choices): { plan: ExportPla
 
 function outputsOf(task: ExportTask): readonly PlannedTensor[] {
   if (task.kind === 'copy') return [task.output]
-  return task.members.flatMap(({ weight, weightScale, weightScale2 }) =>
-    weightScale2 === undefined ? [weight, weightScale] : [weight, weightScale, weightScale2],
+  return task.members.flatMap(({ weight, weightScale, weightScale2, weightShape }) =>
+    [weight, weightScale, weightScale2, weightShape].filter((part) => part !== undefined),
   )
 }
 

@@ -196,7 +196,9 @@ describe('formats and input scales', () => {
     [[weight('mxfp4'), input('fp8')], 'w4a8_mxfp4_fp8', 32, 448],
   ] as const)('%j', (entries, format, blockSize, divisor) => {
     const inputScale = divisor === undefined ? undefined : { kind: 'calibrated', divisor }
-    expect(resolved(entries)).toEqual({ format, blockSize, inputScale })
+    // Inputs quantized at inference store nothing; only compressed-tensors declares them.
+    const dynamic = entries.length > 1 && divisor === undefined ? { hasDynamicInput: true } : {}
+    expect(resolved(entries)).toEqual({ format, blockSize, inputScale, ...dynamic })
   })
 
   test('the algorithm none collects no input scales', () => {
