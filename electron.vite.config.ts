@@ -19,6 +19,8 @@ export default defineConfig({
           cli: here('main/cli/index.ts'),
           'export.worker': here('main/workers/export.worker.ts'),
           'device.worker': here('main/workers/device.worker.ts'),
+          'weight-loader.worker': here('main/workers/weight-loader.worker.ts'),
+          'calibration-bench': here('test/bench/support/calibration-bench.ts'),
         },
         external: ['electron', 'onnxruntime-node'],
         output: { format: 'es', entryFileNames: '[name].js', chunkFileNames: 'chunks/[name]-[hash].js' },

@@ -14,6 +14,7 @@ const BUILD_INPUTS = [
   'main',
   'renderer',
   'shared',
+  'test/bench/support',
   'package.json',
   'electron.vite.config.ts',
   'scripts/build.mjs',

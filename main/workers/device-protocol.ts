@@ -6,6 +6,7 @@ import type { SerialisedError } from '../../shared/errors/app-error.ts'
 import type { CalibrationData, CalibrationRequest } from '../engine/calibration/data/calibration-input.ts'
 import type { PerplexityResult } from '../engine/calibration/evaluate-perplexity.ts'
 import type { TokenBatch } from '../engine/calibration/hidden-states.ts'
+import type { RunCost } from '../engine/calibration/resident/device-graphs.ts'
 import type { CalibrationStats } from '../engine/calibration/stats.ts'
 import type { DeviceInfo } from '../engine/device/probe-devices.ts'
 import type { MoeModel } from '../engine/models/moe-model.ts'
@@ -19,6 +20,18 @@ export interface StartCalibration {
   readonly batches: readonly TokenBatch[]
   /** Where bytes go for export when they have been used (unit-protocol.ts); undefined = nowhere. Transferred. */
   readonly unitPort?: MessagePort | undefined
+  /** Memory of a GPU that may be used, in bytes. */
+  readonly gpuBudgetBytes?: number | undefined
+}
+
+/** Where the time of a calibration on a GPU went. */
+export interface CalibrationCosts {
+  /** By kind of run. */
+  readonly runs: ReadonlyMap<string, RunCost>
+  /** Milliseconds of helper threads, and what the device worker waited for them. */
+  readonly readMs: number
+  readonly convertMs: number
+  readonly waitMs: number
 }
 
 export interface EvaluateWindows {
@@ -36,7 +49,14 @@ export interface DeviceCalls {
   load_data: { input: CalibrationRequest; output: CalibrationData }
   start: { input: StartCalibration; output: { readonly tokenCount: number } }
   run_layer: { input: { readonly layerIndex: number }; output: CalibrationStats }
-  finish: { input: undefined; output: { readonly stats: CalibrationStats; readonly bytesRead: number } }
+  finish: {
+    input: undefined
+    output: {
+      readonly stats: CalibrationStats
+      readonly bytesRead: number
+      readonly costs: CalibrationCosts
+    }
+  }
   evaluate: { input: EvaluateWindows; output: readonly PerplexityResult[] }
   /** Releases everything; afterwards the thread may be ended. */
   close: { input: undefined; output: undefined }
@@ -55,10 +75,14 @@ export type DeviceRequest = {
 
 export type DeviceReply =
   | { readonly kind: 'progress'; readonly seq: number; readonly done: number; readonly total: number }
+  /** Something the user should know, such as a change of device. */
+  | { readonly kind: 'notice'; readonly seq: number; readonly message: string }
   | { readonly kind: 'done'; readonly seq: number; readonly value: DeviceCalls[DeviceCallName]['output'] }
   | { readonly kind: 'failed'; readonly seq: number; readonly error: SerialisedError }
 
 export interface DeviceWorkerData {
   /** Int32[1] in shared memory: not 0 = stop at the next opportunity. */
   readonly stopFlag: SharedArrayBuffer
+  /** Built script of the helper threads that prepare weights for a GPU. */
+  readonly loaderFile: string
 }

@@ -3,34 +3,44 @@ import { AppError, invariant } from '../../shared/errors/app-error.ts'
 import { Calibrator } from '../engine/calibration/calibrator.ts'
 import { loadCalibrationData } from '../engine/calibration/data/load-calibration-data.ts'
 import { evaluatePerplexity } from '../engine/calibration/evaluate-perplexity.ts'
-import type { WeightReader } from '../engine/calibration/weight-reader.ts'
 import { OrtRuntime } from '../engine/device/ort-runtime.ts'
 import { listDevices } from '../engine/device/probe-devices.ts'
 import { DescriptorReader } from '../engine/io/node/descriptor-reader.ts'
-import { SharedWeightReader } from './shared-weight-reader.ts'
+import { CalibrationSources } from './calibration-sources.ts'
 import type { DeviceCallName, DeviceCalls, DeviceRequest } from './device-protocol.ts'
 
-type Reader = WeightReader & { readonly bytesRead: number; close?: () => void }
 type Output = DeviceCalls[DeviceCallName]['output']
 
 export interface ServiceControl {
   readonly isCancelled: () => boolean
   readonly onProgress: (done: number, total: number) => void
+  readonly onNotice: (message: string) => void
+}
+
+interface Calibration {
+  readonly calibrator: Calibrator
+  readonly sources: CalibrationSources
 }
 
 export class DeviceService {
+  private readonly loaderFile: string
   private runtime: OrtRuntime | undefined
-  private calibration: { readonly calibrator: Calibrator; readonly reader: Reader } | undefined
+  /** Takes over when a GPU gives up. */
+  private spare: OrtRuntime | undefined
+  private calibration: Calibration | undefined
+  private onNotice: ServiceControl['onNotice'] = () => undefined
+
+  constructor(loaderFile: string) {
+    this.loaderFile = loaderFile
+  }
 
   /** Requests must not overlap. */
   async handle(request: DeviceRequest, control: ServiceControl): Promise<Output> {
     if (request.name !== 'close' && control.isCancelled()) throw stopped()
+    this.onNotice = control.onNotice
     switch (request.name) {
       case 'open':
-        await this.runtime?.close()
-        this.runtime = new OrtRuntime(request.input)
-        await this.runtime.check()
-        return undefined
+        return this.open(request.input)
       case 'list_devices':
         return listDevices()
       case 'load_data':
@@ -51,28 +61,56 @@ export class DeviceService {
 
   /** Ends a read that waits for memory of the host, so that the current request can end. */
   interrupt(): void {
-    this.calibration?.reader.close?.()
+    this.calibration?.sources.close()
+  }
+
+  private async open(input: DeviceCalls['open']['input']): Promise<undefined> {
+    await this.runtime?.close()
+    this.runtime = new OrtRuntime(input)
+    await this.runtime.check()
+    return undefined
   }
 
   private async start(input: DeviceCalls['start']['input']): Promise<DeviceCalls['start']['output']> {
     await this.endCalibration()
-    const { model, descriptors, batches, unitPort } = input
-    const reader: Reader =
-      unitPort === undefined
-        ? new DescriptorReader(descriptors)
-        : new SharedWeightReader(unitPort, descriptors)
-    const calibrator = await Calibrator.create({ model, runtime: this.device(), reader, batches })
-    this.calibration = { calibrator, reader }
-    await calibrator.embed()
-    return { tokenCount: calibrator.tokenCount }
+    const { model, batches, gpuBudgetBytes } = input
+    const runtime = this.device()
+    const sources = await CalibrationSources.create(runtime, input, this.loaderFile)
+    try {
+      const calibrator = await Calibrator.create({
+        model,
+        runtime,
+        batches,
+        gpuBudgetBytes,
+        reader: sources.reader,
+        uploads: sources.uploads,
+        fallback: {
+          toCpu: async () => {
+            this.spare = new OrtRuntime({ device: 'cpu', threads: 0 })
+            return { runtime: this.spare, reader: await sources.plainReader() }
+          },
+          plainReader: () => sources.plainReader(),
+          onNotice: (message) => {
+            this.onNotice(message)
+          },
+        },
+      })
+      this.calibration = { calibrator, sources }
+      await calibrator.embed()
+      return { tokenCount: calibrator.tokenCount }
+    } catch (error: unknown) {
+      if (this.calibration === undefined) sources.close()
+      throw error
+    }
   }
 
   private async finish(control: ServiceControl): Promise<DeviceCalls['finish']['output']> {
-    const { calibrator, reader } = this.current()
+    const { calibrator, sources } = this.current()
     const stats = await calibrator.finish(control)
-    const { bytesRead } = reader
+    const { bytesRead, loadTimes } = sources
+    const costs = { runs: calibrator.costs, ...loadTimes }
     await this.endCalibration()
-    return { stats, bytesRead }
+    return { stats, bytesRead, costs }
   }
 
   private evaluate(
@@ -94,7 +132,9 @@ export class DeviceService {
     const ending = this.calibration
     this.calibration = undefined
     await ending?.calibrator.release()
-    ending?.reader.close?.()
+    ending?.sources.close()
+    await this.spare?.close()
+    this.spare = undefined
   }
 
   private device(): OrtRuntime {
@@ -102,7 +142,7 @@ export class DeviceService {
     return this.runtime
   }
 
-  private current(): { readonly calibrator: Calibrator; readonly reader: Reader } {
+  private current(): Calibration {
     invariant(this.calibration !== undefined, 'no calibration was started')
     return this.calibration
   }

@@ -9,9 +9,9 @@ const PROGRESS_INTERVAL_MS = 100
 
 const port = parentPort
 invariant(port !== null, 'the device worker must be started as a worker thread')
-const { stopFlag } = workerData as DeviceWorkerData
+const { stopFlag, loaderFile } = workerData as DeviceWorkerData
 const stop = new Int32Array(stopFlag)
-const service = new DeviceService()
+const service = new DeviceService(loaderFile)
 let queue = Promise.resolve()
 
 port.on('message', (request: DeviceRequest) => {
@@ -29,6 +29,9 @@ async function answer(request: DeviceRequest): Promise<void> {
         if (performance.now() - lastMs < PROGRESS_INTERVAL_MS) return
         lastMs = performance.now()
         send({ kind: 'progress', seq, done, total })
+      },
+      onNotice: (message) => {
+        send({ kind: 'notice', seq, message })
       },
     })
     send({ kind: 'done', seq, value })

@@ -4,13 +4,11 @@
  */
 import type { MessagePort } from 'node:worker_threads'
 import { AppError } from '../../shared/errors/app-error.ts'
+import { layOutUnit } from './unit-layout.ts'
 import type { FilledRange, UnitReply, UnitRequest } from './unit-protocol.ts'
 import type { WeightReader, WeightUnit } from '../engine/calibration/weight-reader.ts'
 import type { TensorSlice } from '../engine/checkpoint/checkpoint.ts'
 import { readFully } from '../engine/io/node/read-fully.ts'
-
-/** Slices start on cache lines. */
-const ALIGNMENT_BYTES = 64
 
 interface Filled {
   readonly buffer: SharedArrayBuffer
@@ -40,9 +38,7 @@ export class SharedWeightReader implements WeightReader {
   }
 
   async read(unit: WeightUnit): Promise<readonly Uint8Array[]> {
-    const ranges = layOut(unit.slices)
-    const last = ranges.at(-1)
-    const sizeBytes = last === undefined ? 0 : last.bufferOffsetBytes + last.sizeBytes
+    const { ranges, sizeBytes } = layOutUnit(unit.slices)
     const buffer =
       unit.layerIndex === undefined
         ? new SharedArrayBuffer(Math.max(8, sizeBytes))
@@ -55,7 +51,7 @@ export class SharedWeightReader implements WeightReader {
 
   release(unit: WeightUnit): void {
     const filled = this.filled.get(unit)
-    if (filled === undefined) return
+    if (filled === undefined || unit.layerIndex === undefined) return
     this.filled.delete(unit)
     this.send({ kind: 'unit_filled', layerIndex: unit.layerIndex, ...filled })
   }
@@ -84,15 +80,6 @@ export class SharedWeightReader implements WeightReader {
   private send(message: UnitRequest): void {
     this.port.postMessage(message)
   }
-}
-
-function layOut(slices: readonly TensorSlice[]): readonly FilledRange[] {
-  let position = 0
-  return slices.map(({ shardIndex, offsetBytes, sizeBytes }) => {
-    const range = { shardIndex, offsetBytes, sizeBytes, bufferOffsetBytes: position }
-    position += Math.ceil(sizeBytes / ALIGNMENT_BYTES) * ALIGNMENT_BYTES
-    return range
-  })
 }
 
 function stopped(): AppError {

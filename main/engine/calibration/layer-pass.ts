@@ -25,8 +25,20 @@ export interface ForwardOptions {
   readonly uploads?: UploadSource | undefined
   /** Memory of a GPU that may be used, in bytes. Default: DEFAULT_BUDGET_BYTES of memory-plan.ts. */
   readonly gpuBudgetBytes?: number | undefined
+  /** Without it, a device that runs out of memory or is lost ends the pass. */
+  readonly fallback?: DeviceFallback | undefined
   /** Shrinks the runs on a GPU, above 0 and at most 1. Default: 1. */
   readonly runScale?: number | undefined
+}
+
+/** What to do when a GPU gives up. */
+export interface DeviceFallback {
+  /** Called at most once; runtime and reader to go on with. */
+  toCpu(): Promise<{ readonly runtime: GraphRuntime; readonly reader: WeightReader }>
+  /** A reader for every unit, for a GPU on which the activations do not fit. */
+  plainReader(): Promise<WeightReader>
+  /** One sentence for the job log. */
+  onNotice(message: string): void
 }
 
 export interface LayerControl {

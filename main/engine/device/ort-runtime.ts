@@ -158,7 +158,7 @@ async function runSession(
 }
 
 /** Buffers by size class: measured to upload fastest, and the runs of a layer want the same sizes again and again. */
-function providersOf(device: DeviceKind): InferenceSession.SessionOptions['executionProviders'] {
+function providersOf(device: DeviceKind): readonly InferenceSession.ExecutionProviderConfig[] {
   if (device === 'cpu') return ['cpu']
   if (device === 'cuda') return ['cuda', 'cpu']
   const caching = { storageBufferCacheMode: 'bucket', defaultBufferCacheMode: 'bucket' } as const

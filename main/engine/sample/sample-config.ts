@@ -6,9 +6,9 @@ import type { SampleNumbers } from './sample-shapes.ts'
 
 const number = (value: number | string): LosslessNumber => new LosslessNumber(String(value))
 
-/** Layer i is full attention when (i + 1) is a multiple of 4, as in every released model. */
-export function isFullAttention(layerIndex: number): boolean {
-  return (layerIndex + 1) % 4 === 0
+/** Layer i is full attention when (i + 1) is a multiple of the interval. */
+export function isFullAttention(layerIndex: number, { fullAttentionInterval = 4 }: SampleNumbers): boolean {
+  return (layerIndex + 1) % fullAttentionInterval === 0
 }
 
 /** Nested multimodal form or flat text-only form. Key order is that of the released files. */
@@ -34,7 +34,7 @@ export function sampleConfig(layout: SampleLayout): JsonObject {
 
 function textConfig({ numbers, mtpLayout, hasHead }: SampleLayout): JsonObject {
   const layers = Array.from({ length: numbers.layerCount }, (_, layer): JsonValue => {
-    return isFullAttention(layer) ? 'full_attention' : 'linear_attention'
+    return isFullAttention(layer, numbers) ? 'full_attention' : 'linear_attention'
   })
   return {
     attention_bias: false,
@@ -42,7 +42,7 @@ function textConfig({ numbers, mtpLayout, hasHead }: SampleLayout): JsonObject {
     attn_output_gate: true,
     dtype: 'bfloat16',
     eos_token_id: number(0),
-    full_attention_interval: number(4),
+    full_attention_interval: number(numbers.fullAttentionInterval ?? 4),
     head_dim: number(numbers.headDim),
     hidden_act: 'silu',
     hidden_size: number(numbers.hiddenSize),

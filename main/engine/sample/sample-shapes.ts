@@ -24,6 +24,8 @@ export interface SampleNumbers {
   readonly visionWidth: number
   readonly visionMlpWidth: number
   readonly visionPositions: number
+  /** Every how many layers one is full attention. @default 4, as in every released model */
+  readonly fullAttentionInterval?: number
 }
 
 const RELEASED = {

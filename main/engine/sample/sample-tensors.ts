@@ -55,7 +55,7 @@ export function sampleTensors(layout: SampleLayout): readonly SampleTensor[] {
   for (let layer = 0; layer < numbers.layerCount; layer += 1) {
     const path = `layers.${String(layer)}.`
     const add = under(`${tower}.${path}`, path)
-    if (isFullAttention(layer)) addFullAttention(add, numbers)
+    if (isFullAttention(layer, numbers)) addFullAttention(add, numbers)
     else addLinearAttention(add, numbers, layout.stateDtype)
     add('mlp.gate.weight', [numbers.expertCount, h], fanIn(h))
     tensors.push(...expertTensors(`${tower}.${path}`, path, numbers, layout.expertLayout))

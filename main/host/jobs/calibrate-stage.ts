@@ -34,7 +34,13 @@ export async function calibrateAndExport(
   sources: readonly FileHandle[],
 ): Promise<CalibrationOutcome> {
   const device = await chooseDevice(request.options.device, environment.deviceWorkerFile)
-  const client = await DeviceClient.start({ workerFile: environment.deviceWorkerFile, device })
+  const client = await DeviceClient.start({
+    workerFile: environment.deviceWorkerFile,
+    device,
+    onNotice: (message) => {
+      observer.log('warn', message)
+    },
+  })
   const exchange = new UnitExchange(sweep, () => {
     client.cancel()
   })

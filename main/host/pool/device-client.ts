@@ -2,6 +2,7 @@
  * Host side of the device worker. The thread is never ended while a graph may be running, which would abort the process: `close` asks it to
  * stop, waits until it is idle, and only then terminates it.
  */
+import { dirname, join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { AppError } from '../../../shared/errors/app-error.ts'
 import type { CalibrationData, CalibrationRequest } from '../../engine/calibration/data/calibration-input.ts'
@@ -10,6 +11,7 @@ import type { CalibrationStats } from '../../engine/calibration/stats.ts'
 import type { DeviceInfo } from '../../engine/device/probe-devices.ts'
 import type { DeviceKind } from '../../engine/onnx/graph-runtime.ts'
 import type {
+  CalibrationCosts,
   DeviceCallName,
   DeviceCalls,
   DeviceReply,
@@ -33,6 +35,8 @@ export interface DeviceClientOptions {
   readonly device: DeviceKind
   /** CPU threads of a run; 0 = one per core. Default: 0. */
   readonly threads?: number
+  /** What the user should know: a smaller run, another device. Default: dropped. */
+  readonly onNotice?: ((message: string) => void) | undefined
 }
 
 export class DeviceClient {
@@ -41,15 +45,21 @@ export class DeviceClient {
   private readonly stop: Int32Array
   private readonly pending = new Map<number, Pending>()
   private readonly releaseLease: () => void
+  private readonly onNotice: (message: string) => void
   private seq = 0
   private failure: AppError | undefined
   private closing: Promise<void> | undefined
 
-  private constructor(workerFile: string, device: DeviceKind, releaseLease: () => void) {
+  private constructor(
+    { workerFile, device, onNotice = () => undefined }: DeviceClientOptions,
+    releaseLease: () => void,
+  ) {
     const stopFlag = new SharedArrayBuffer(4)
-    const data: DeviceWorkerData = { stopFlag }
+    const loaderFile = join(dirname(workerFile), 'weight-loader.worker.js')
+    const data: DeviceWorkerData = { stopFlag, loaderFile }
     this.device = device
     this.releaseLease = releaseLease
+    this.onNotice = onNotice
     this.stop = new Int32Array(stopFlag)
     this.worker = new Worker(workerFile, { workerData: data, execArgv: [] })
     this.worker.on('message', (reply: DeviceReply) => {
@@ -64,9 +74,10 @@ export class DeviceClient {
   }
 
   /** Starts the thread and opens the device; for a GPU, waits until no other thread of this process uses one. */
-  static async start({ workerFile, device, threads = 0 }: DeviceClientOptions): Promise<DeviceClient> {
+  static async start(options: DeviceClientOptions): Promise<DeviceClient> {
+    const { device, threads = 0 } = options
     const releaseLease = device === 'cpu' ? () => undefined : await leaseGpu()
-    const client = new DeviceClient(workerFile, device, releaseLease)
+    const client = new DeviceClient(options, releaseLease)
     try {
       await client.call('open', { device, threads })
       return client
@@ -78,7 +89,7 @@ export class DeviceClient {
 
   /** Runs a small graph on every device, in a thread of its own that ends afterwards. */
   static async listDevices(workerFile: string): Promise<readonly DeviceInfo[]> {
-    const client = new DeviceClient(workerFile, 'webgpu', await leaseGpu())
+    const client = new DeviceClient({ workerFile, device: 'webgpu' }, await leaseGpu())
     try {
       return await client.call('list_devices', undefined)
     } finally {
@@ -102,7 +113,11 @@ export class DeviceClient {
   }
 
   /** Statistics beyond the layers: input of lm_head, number of tokens; and the source bytes read by the worker. */
-  finishCalibration(): Promise<{ readonly stats: CalibrationStats; readonly bytesRead: number }> {
+  finishCalibration(): Promise<{
+    readonly stats: CalibrationStats
+    readonly bytesRead: number
+    readonly costs: CalibrationCosts
+  }> {
     return this.call('finish', undefined)
   }
 
@@ -149,6 +164,10 @@ export class DeviceClient {
   private receive(reply: DeviceReply): void {
     const pending = this.pending.get(reply.seq)
     if (pending === undefined) return
+    if (reply.kind === 'notice') {
+      this.onNotice(reply.message)
+      return
+    }
     if (reply.kind === 'progress') {
       pending.onProgress?.(reply.done, reply.total)
       return

@@ -195,6 +195,7 @@ export class ResidentForwardPass implements LayerPass {
   }
 
   async release(): Promise<void> {
+    this.layers.forget()
     for (const batch of this.held) {
       replace(batch, 'hidden', undefined)
       replace(batch, 'normed', undefined)

@@ -38,6 +38,8 @@ export interface UploadSource {
   take(unit: UploadUnit): Promise<readonly Upload[]>
   /** Exactly once for every unit that was taken. */
   release(unit: UploadUnit): void
+  /** What was announced will not be taken. */
+  forget(): void
 }
 
 /** A buffer of exactly that many bytes. */
@@ -87,6 +89,10 @@ export class DirectUploads implements UploadSource {
 
   release({ unit }: UploadUnit): void {
     this.reader.release(unit)
+  }
+
+  forget(): void {
+    // Nothing was done ahead.
   }
 }
 
