@@ -18,7 +18,7 @@ export interface Flow {
   openFolder(): Promise<void>
   pickInto(purpose: Exclude<GrantPurpose, 'checkpoint'>): Promise<void>
   startRun(): Promise<void>
-  /** A refused run once more, continuing or replacing what is in its place. */
+  /** A refused or failed run once more, continuing or replacing what is in its place. */
   startAgain(mode: 'resume' | 'overwrite'): Promise<void>
   watchJob(jobId: JobId): Promise<void>
   cancelRun(): Promise<void>
@@ -99,7 +99,7 @@ export function useFlow(): Flow {
   }
 
   async function startAgain(mode: 'resume' | 'overwrite'): Promise<void> {
-    if (run.start.kind === 'refused' && (await run.beginAgain(mode))) showEndIfOver()
+    if (run.start.kind !== 'starting' && (await run.beginAgain(mode))) showEndIfOver()
   }
 
   /** A tiny run may end before its first snapshot is known to be the one in view. */

@@ -230,7 +230,7 @@ export const text = {
       nvfp4_cast: 'NVFP4, scale 1',
     },
     dialects: {
-      recipe: 'As in the recipe (ModelOpt)',
+      recipe: 'As in the recipe',
       modelopt: 'ModelOpt',
       'compressed-tensors': 'compressed-tensors',
     },

@@ -28,6 +28,8 @@ export const useRunStore = defineStore('run', () => {
   const history = new ThroughputHistory()
   let arrived: JobLogLine[] = []
   let lastInput: RouteInput<'job.start'> | undefined
+  /** Run that `lastInput` became. */
+  const lastId = shallowRef<JobId>()
   let isLogFetched = false
   let flushTimer: ReturnType<typeof setTimeout> | undefined
 
@@ -35,6 +37,7 @@ export const useRunStore = defineStore('run', () => {
     currentId.value === undefined ? undefined : jobs.value.get(currentId.value),
   )
   const list = computed(() => [...jobs.value.values()].reverse())
+  const canBeginAgain = computed(() => currentId.value !== undefined && currentId.value === lastId.value)
   const isActive = computed(() => current.value !== undefined && !isFinished(current.value.state))
 
   /** Takes a snapshot unless a newer one of the same job is known. */
@@ -107,6 +110,7 @@ export const useRunStore = defineStore('run', () => {
     lastInput = input
     try {
       const { jobId } = await request('job.start', input)
+      lastId.value = jobId
       await watchJob(jobId)
       start.value = { kind: 'idle' }
       return true
@@ -116,7 +120,7 @@ export const useRunStore = defineStore('run', () => {
     }
   }
 
-  /** Starts the refused run again, going on with or replacing what is in its place. */
+  /** Starts the run that was refused or failed again, going on with or replacing what is in its place. */
   async function beginAgain(mode: 'resume' | 'overwrite'): Promise<boolean> {
     return lastInput !== undefined && (await begin({ ...lastInput, mode }))
   }
@@ -137,6 +141,7 @@ export const useRunStore = defineStore('run', () => {
     current,
     list,
     isActive,
+    canBeginAgain,
     log,
     throughput,
     receivedMs,

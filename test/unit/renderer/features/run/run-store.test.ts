@@ -70,6 +70,18 @@ describe('useRunStore', () => {
     expect(store.current).toBeUndefined()
   })
 
+  it('makes the same request again with what to do about the output in its place', async () => {
+    const api = createFakeApi(HANDLERS)
+    setApi(api)
+    const store = useRunStore()
+    expect(store.canBeginAgain).toBe(false)
+    await store.begin(input)
+    expect(store.canBeginAgain).toBe(true)
+    await store.beginAgain('overwrite')
+    const starts = api.requests.filter(({ route }) => route === 'job.start').map((entry) => entry.input)
+    expect(starts).toEqual([input, { ...input, mode: 'overwrite' }])
+  })
+
   it('joins the fetched log with later lines of this run only', async () => {
     const api = createFakeApi(HANDLERS)
     setApi(api)
