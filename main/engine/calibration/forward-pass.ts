@@ -20,7 +20,6 @@ import {
   scatterRouted,
   type MicroBatch,
   type RoutedRows,
-  type TokenBatch,
 } from './hidden-states.ts'
 import { DEFAULT_UNIT_BYTES, type ForwardOptions, type LayerControl, type LayerPass } from './layer-pass.ts'
 import { prepareWeight } from './prepare-weight.ts'

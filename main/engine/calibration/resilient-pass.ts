@@ -99,17 +99,17 @@ export class ResilientPass implements LayerPass {
   ): Promise<T> {
     for (let isBehind = false; ; isBehind = true) {
       try {
-        if (isBehind && layersBefore !== undefined) {
-          await this.pass.embed()
-          for (let layer = 0; layer < layersBefore; layer += 1) {
-            await this.pass.runLayer(layer, IGNORE, { isCancelled })
-          }
-        }
+        if (isBehind && layersBefore !== undefined) await this.catchUp(layersBefore, { isCancelled })
         return await work()
       } catch (error: unknown) {
         await this.stepDown(AppError.from(error))
       }
     }
+  }
+
+  private async catchUp(layersBefore: number, control: LayerControl): Promise<void> {
+    await this.pass.embed()
+    for (let layer = 0; layer < layersBefore; layer += 1) await this.pass.runLayer(layer, IGNORE, control)
   }
 
   /** Replaces the pass by one that asks for less. Throws the error when nothing is left to try. */

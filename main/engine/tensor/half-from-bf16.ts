@@ -73,8 +73,8 @@ function convert(sources: readonly Uint16Array[], target: Uint16Array, table: Ui
 function largestPattern(sources: readonly Uint16Array[]): number {
   let largest = 0
   for (const source of sources) {
-    for (let i = 0; i < source.length; i++) {
-      const magnitude = source[i]! & 0x7fff
+    for (const pattern of source) {
+      const magnitude = pattern & 0x7fff
       if (magnitude > largest) largest = magnitude
     }
   }

@@ -4,6 +4,7 @@
  * outputs wait on the device and are added up when the layer, or the memory for them, is at its end. Memory: memory-plan.ts.
  */
 import { invariant } from '../../../../shared/errors/app-error.ts'
+import type { TensorSlice } from '../../checkpoint/checkpoint.ts'
 import type { DeviceTensor, GraphFeed, ResidentDevice } from '../../onnx/graph-runtime.ts'
 import { firstNotFinite, propagatingMaximum } from '../../tensor/row-math.ts'
 import { embeddingUnits } from '../embed-tokens.ts'
@@ -23,7 +24,7 @@ import { globalSlices } from '../weight-units.ts'
 import type { DeviceBatch } from './device-batch.ts'
 import { DeviceGraphs, deviceOutput, type DeviceRun, type RowSink } from './device-graphs.ts'
 import { ExpertRuns } from './expert-runs.ts'
-import { inOrder, layerUploads, namedUpload, type LayerUploads } from './layer-uploads.ts'
+import { inOrder, layerUploads, namedUpload, type ExpertUpload, type LayerUploads } from './layer-uploads.ts'
 import { planMemory, type MemoryPlan } from './memory-plan.ts'
 import { embeddingGraph, readGraph } from './transfer-graphs.ts'
 import { DirectUploads, type UploadSource, type UploadUnit } from './uploads.ts'
@@ -86,28 +87,20 @@ export class ResidentForwardPass implements LayerPass {
   }
 
   async embed(): Promise<void> {
-    const { model } = this.options
-    const { embedding } = globalSlices(model)
+    const { embedding } = globalSlices(this.options.model)
     const [, width = 1] = embedding.shape
+    const ids = new Set<number>()
+    for (const { part } of this.held) for (const id of part.ids) ids.add(id)
     const rowOf = new Map<number, number>()
     const tables: DeviceTensor[] = []
     let tableRows = 0
-    const ids = new Set<number>()
-    for (const { part } of this.held) for (const id of part.ids) ids.add(id)
     try {
       for (const { unit, firsts } of embeddingUnits(embedding, ids)) {
-        const unitFirst = tableRows
-        for (const [index, slice] of unit.slices.entries()) {
-          const [rows = 0] = slice.shape
-          for (let row = 0; row < rows; row += 1) rowOf.set((firsts[index] ?? 0) + row, tableRows + row)
-          tableRows += rows
-        }
-        const item = {
-          name: 'embedding',
-          shape: [tableRows - unitFirst, width],
-          parts: unit.slices.map((_, index) => index),
-        }
+        const rows = numberRows(unit.slices, firsts, tableRows, rowOf)
+        const parts = unit.slices.map((_, index) => index)
+        const item = { name: 'embedding', shape: [rows, width], parts }
         tables.push(...(await this.upload(this.globals, { unit, items: [item] })))
+        tableRows += rows
       }
       for (const batch of this.held) await this.embedBatch(batch, tables, rowOf)
     } finally {
@@ -134,18 +127,7 @@ export class ResidentForwardPass implements LayerPass {
       rowMaxima: this.options.makeInterceptors === undefined ? rowMaxima : undefined,
     })
     try {
-      for (const unit of uploads.experts) {
-        await runs.prepare(unit)
-        const weights = await this.upload(this.layers, unit, runs.wanted(unit))
-        try {
-          await runs.run(unit, weights, (tokens) => {
-            throwIfCancelled(control)
-            this.advance(tokens, control)
-          })
-        } finally {
-          for (const weight of weights) weight.dispose()
-        }
-      }
+      for (const unit of uploads.experts) await this.runExperts(runs, unit, control)
       await runs.finish()
     } finally {
       runs.dispose()
@@ -319,6 +301,19 @@ export class ResidentForwardPass implements LayerPass {
     return rowMaxima
   }
 
+  private async runExperts(runs: ExpertRuns, unit: ExpertUpload, control: LayerControl): Promise<void> {
+    await runs.prepare(unit)
+    const weights = await this.upload(this.layers, unit, runs.wanted(unit))
+    try {
+      await runs.run(unit, weights, (tokens) => {
+        throwIfCancelled(control)
+        this.advance(tokens, control)
+      })
+    } finally {
+      for (const weight of weights) weight.dispose()
+    }
+  }
+
   private async upload(
     source: UploadSource,
     unit: UploadUnit,
@@ -341,6 +336,22 @@ export class ResidentForwardPass implements LayerPass {
     this.passes.done += tokens
     control.onProgress?.(Math.round(this.passes.done), this.passes.total)
   }
+}
+
+/** Notes which row of the tables each embedding row is, from `tableRow` on; returns how many rows the slices have. */
+function numberRows(
+  slices: readonly TensorSlice[],
+  firsts: readonly number[],
+  tableRow: number,
+  rowOf: Map<number, number>,
+): number {
+  let next = tableRow
+  for (const [index, { shape }] of slices.entries()) {
+    const [rows = 0] = shape
+    for (let row = 0; row < rows; row += 1) rowOf.set((firsts[index] ?? 0) + row, next + row)
+    next += rows
+  }
+  return next - tableRow
 }
 
 /** Largest magnitudes instead of rows of them; an infinity or NaN ends the layer. */
