@@ -112,6 +112,11 @@ export default defineConfig(
   ...projectOf('tsconfig.test.json', ['test/**/*.ts', 'vitest.config.ts']),
   { files: INDEXED_IN_BOUNDS, rules: { '@typescript-eslint/no-non-null-assertion': 'off' } },
   {
+    // Loops over layers, rows, blocks and elements nest by nature, and walk several arrays by one index.
+    files: [...INDEXED_IN_BOUNDS, 'main/engine/calibration/**'],
+    rules: { 'max-depth': ['error', 4], '@typescript-eslint/prefer-for-of': 'off' },
+  },
+  {
     files: ['*.config.ts', 'renderer/**/*.config.ts', '**/*.d.ts'],
     rules: { 'no-restricted-syntax': bans(ONE_PLACE).filter((ban) => ban !== NO_DEFAULT_EXPORT) },
   },

@@ -86,15 +86,6 @@ export function invariant(condition: boolean, message: string): asserts conditio
   }
 }
 
-/** Exhaustiveness check of a union. Throws INVARIANT when a value slipped past the types. */
-export function assertNever(value: never): never {
-  throw new AppError('INVARIANT', {
-    subject: 'Quantmill',
-    problem: `unexpected value ${JSON.stringify(value)}`,
-    remedy: 'report this with the job log',
-  })
-}
-
 function capitalise(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1)
 }

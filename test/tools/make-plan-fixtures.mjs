@@ -13,13 +13,19 @@ for (const entry of readdirSync(from, { withFileTypes: true })) {
   const manifest = JSON.parse(read('manifest.json'))
   const tensors = manifest.tensors_in_file_order
   // One line per tensor in file order; `order` is its position in the state dict.
-  const lines = tensors.map(({ shard, name, dtype, shape, order }) => `${shard} ${name} ${dtype} [${shape}] ${order}\n`)
+  const lines = tensors.map(
+    ({ shard, name, dtype, shape, order }) => `${shard} ${name} ${dtype} [${shape}] ${order}\n`,
+  )
   const fixture = {
     preset: entry.name,
     tensorCount: tensors.length,
     firstTensors: lines.slice(0, 3),
     listingSha256: sha256(lines.join('')),
-    shards: manifest.shards.map(({ file, bytes, header_bytes }) => ({ file, bytes, headerBytes: header_bytes })),
+    shards: manifest.shards.map(({ file, bytes, header_bytes }) => ({
+      file,
+      bytes,
+      headerBytes: header_bytes,
+    })),
     hfQuantConfig: read('hf_quant_config.json'),
     quantizationConfig: JSON.parse(read('config.json')).quantization_config,
     indexSha256: sha256(read('model.safetensors.index.json')),

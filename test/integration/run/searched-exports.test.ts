@@ -23,11 +23,19 @@ const FOLDER = join(import.meta.dirname, '../../fixtures')
 const TOLERANCE = 1e-4
 
 class Tensors {
+  private readonly folder: NodeCheckpointFolder
+  private readonly slices: ReadonlyMap<string, TensorSlice>
+  private readonly files: readonly string[]
+
   private constructor(
-    private readonly folder: NodeCheckpointFolder,
-    private readonly slices: ReadonlyMap<string, TensorSlice>,
-    private readonly files: readonly string[],
-  ) {}
+    folder: NodeCheckpointFolder,
+    slices: ReadonlyMap<string, TensorSlice>,
+    files: readonly string[],
+  ) {
+    this.folder = folder
+    this.slices = slices
+    this.files = files
+  }
 
   static async open(path: string): Promise<Tensors> {
     const folder = new NodeCheckpointFolder(path)
