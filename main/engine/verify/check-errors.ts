@@ -8,6 +8,7 @@ import { compareChunk, type ErrorSums } from './compare-values.ts'
 import { decodeChunks, type DecodedChunk } from './decode-chunks.ts'
 import { errorBound, type ErrorBound } from './error-bound.ts'
 import { isFloat, roundedToBf16 } from './read-floats.ts'
+import { formatKey } from './stored-format.ts'
 import { WindowedReader } from './windowed-reader.ts'
 
 interface FormatSums extends ErrorSums {
@@ -47,7 +48,7 @@ export async function checkErrors(
 }
 
 function sumsOf({ stored }: SoundMatrix, byFormat: Map<string, FormatSums>): FormatSums {
-  const known = byFormat.get(stored.name)
+  const known = byFormat.get(formatKey(stored))
   if (known !== undefined) return known
   const sums = {
     format: stored.name,
@@ -57,7 +58,7 @@ function sumsOf({ stored }: SoundMatrix, byFormat: Map<string, FormatSums>): For
     squaredWeights: 0,
     largestShare: 0,
   }
-  byFormat.set(stored.name, sums)
+  byFormat.set(formatKey(stored), sums)
   return sums
 }
 

@@ -2,7 +2,7 @@
 import { isMtp } from '../models/qwen3_5-moe/carried-tensors.ts'
 import type { TensorContext } from './check-tensors.ts'
 import { isFloat } from './read-floats.ts'
-import { SCALE_SUFFIXES } from './stored-format.ts'
+import { formatKey, SCALE_SUFFIXES } from './stored-format.ts'
 
 const LIST_RULES = [
   'ignore.exact',
@@ -107,9 +107,7 @@ function checkGroups({ model, declaration, findings }: TensorContext): void {
     const formats = group.map((name) => {
       const kind = units.get(name)
       const stored = kind === undefined ? undefined : declaration?.formatOf(name, kind)
-      return stored === undefined
-        ? 'unquantized'
-        : `${stored.name} ${String(stored.format.blockSize ?? '')}`.trim()
+      return stored === undefined ? 'unquantized' : formatKey(stored)
     })
     const other = formats.findIndex((format) => format !== formats[0])
     if (other === -1) continue

@@ -172,3 +172,8 @@ export function isNvfp4(stored: StoredFormat): boolean {
 export function moduleFormat(format: WeightFormat, blockSize: number | undefined): ModuleFormat {
   return { format, blockSize, inputScale: undefined }
 }
+
+/** Equal for matrices that engines can treat alike. */
+export function formatKey({ name, format }: StoredFormat): string {
+  return `${name} ${format.format} ${String(format.blockSize ?? '-')}`
+}

@@ -25,6 +25,7 @@ import { checkDeclarations, fittingDeclaration, readDeclarations } from './read-
 import { ENGINE_RULES_VERSION } from './rules/engine-rules.ts'
 import { EXPORT_RULES_VERSION } from './rules/export-rules.ts'
 import { sourceView } from './source-view.ts'
+import { formatKey } from './stored-format.ts'
 import { StoredTensors } from './stored-tensors.ts'
 import { tensorParallel } from './tensor-parallel.ts'
 import { WindowedReader } from './windowed-reader.ts'
@@ -188,7 +189,7 @@ function engineFacts({ opened, declaration, checked, findings }: HeaderCheck): E
     dialect: declaration?.dialect ?? 'modelopt',
     modules: units.map(({ unit, stored }) => ({ name: unit.name, kind: unit.kind, format: stored.format })),
     kvCache: declaration?.kv ?? 'none',
-    isMixed: new Set(units.map(({ stored }) => `${stored.name} ${String(stored.format.blockSize)}`)).size > 1,
+    isMixed: new Set(units.map(({ stored }) => formatKey(stored))).size > 1,
     hasSeveralBlockSizes: new Set(sizes).size > 1,
     lacksInputScales: checked.lacksInputScales,
     hasTopLevelGroupSize: declaration?.hasTopLevelGroupSize === true,
