@@ -40,7 +40,7 @@ describe.skipIf(noWindowReason !== undefined)('the job in the window', () => {
 })
 
 describe.skipIf(noWindowReason !== undefined)('a run that ends early', () => {
-  test('cancel publishes nothing, and the window can go on', async () => {
+  test('cancel publishes nothing, and another run may take its place', async () => {
     const { app, page, exportsFolder } = await openWindow()
     try {
       await startLongRun(page)
@@ -50,10 +50,11 @@ describe.skipIf(noWindowReason !== undefined)('a run that ends early', () => {
       expect(existsSync(join(exportsFolder, EXPORT_NAME))).toBe(false)
       await page.getByTestId('step-recipe').click()
       await page.getByTestId('option-samples').fill('4')
-      await page.getByTestId('output-name').fill('second')
       await page.getByTestId('start-run').click()
+      await page.getByTestId('replace-output').click()
+      await page.getByTestId('confirm-replace').click()
       await page.getByTestId('result-view').waitFor({ timeout: 60_000 })
-      await checkSampleExport(join(exportsFolder, 'second'))
+      await checkSampleExport(join(exportsFolder, EXPORT_NAME))
     } finally {
       await app.close()
     }
