@@ -11,6 +11,7 @@ import {
 import { errorOf } from '../../tools/expect-error.ts'
 import { fixtureAmax } from '../../tools/fixture-amax.ts'
 import { readExport, readQuantizationConfig, writeShard, type RawTensor } from '../../tools/read-export.ts'
+import { relayoutSample } from '../../tools/relayout.ts'
 import { hashExport, runForTest, TEST_ENVIRONMENT } from '../../tools/run-for-test.ts'
 import { temporaryFolder } from '../../tools/temporary-folder.ts'
 
@@ -84,6 +85,15 @@ describe('ModelOpt -> compressed-tensors -> ModelOpt', () => {
     expect(await readQuantizationConfig(there.displayPath)).toEqual(
       await readQuantizationConfig(direct.outputPath),
     )
+    const back = await convert(there.displayPath, 'modelopt')
+    expect(await hashExport(back.displayPath)).toEqual(await hashExport(original.outputPath))
+  })
+
+  test('a text-only export with flat names in one file', async () => {
+    const checkpointPath = await relayoutSample({ experts: 'per_expert', prefix: 'model', shards: 1 })
+    const options = { recipe: 'w4a16_nvfp4-kv_fp8_cast', profile: 'identical' as const }
+    const original = await runForTest({ checkpointPath, options })
+    const there = await convert(original.outputPath, 'compressed-tensors')
     const back = await convert(there.displayPath, 'modelopt')
     expect(await hashExport(back.displayPath)).toEqual(await hashExport(original.outputPath))
   })
