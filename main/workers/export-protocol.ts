@@ -21,6 +21,8 @@ export type SourceBytes =
 
 export interface OutputPlace {
   readonly name: string
+  /** Position of the tensor in the state dict. */
+  readonly index: number
   readonly descriptor: number
   readonly offsetBytes: number
   readonly sizeBytes: number
@@ -67,7 +69,8 @@ export interface DeadWeight {
 }
 
 export interface TaskResult {
-  readonly hashes: readonly { readonly name: string; readonly sha256: string }[]
+  /** By position of the tensor in the state dict. */
+  readonly hashes: readonly { readonly tensor: number; readonly sha256: string }[]
   readonly deadWeights: readonly DeadWeight[]
   readonly bytesRead: number
   readonly bytesWritten: number

@@ -33,7 +33,7 @@ const DEAD_WEIGHT_AMAX = 1
 
 interface Running {
   readonly arena: KernelArena
-  readonly hashes: { name: string; sha256: string }[]
+  readonly hashes: { tensor: number; sha256: string }[]
   readonly deadWeights: DeadWeight[]
   bytesRead: number
   bytesWritten: number
@@ -73,7 +73,7 @@ function copyTensor(running: Running, task: Extract<WorkerTask, { kind: 'copy' }
     hash.update(bytes)
     writeOutput(running, task.output, done * ratio, bytes)
   }
-  running.hashes.push({ name: task.output.name, sha256: hash.digest('hex') })
+  running.hashes.push({ tensor: task.output.index, sha256: hash.digest('hex') })
 }
 
 function quantizeMembers(running: Running, task: Extract<WorkerTask, { kind: 'quantize' }>): void {
@@ -160,7 +160,11 @@ function encodeMember(
   const encodeRows = (rows: number, inputOffsetBytes: number): void => {
     const weightBytes = (member.weight.sizeBytes * rows) / member.rows
     const perTensorScale = member.weightScale.sizeBytes === 4
-    const scaleBytes = perTensorScale ? 4 : (member.weightScale.sizeBytes * rows) / member.rows
+    // Only the last chunk of a matrix can end inside a tile, and then the tile has a scale of its own.
+    const scaleRows = (count: number): number =>
+      Math.ceil(count / (format.format === 'fp8_pb_wo' ? ROW_GRANULE : 1))
+    const scaleShare = scaleRows(rows) / scaleRows(member.rows)
+    const scaleBytes = perTensorScale ? 4 : member.weightScale.sizeBytes * scaleShare
     const scaleOffset = align8(weightBytes)
     const request = { inputOffsetBytes, rows, cols: member.cols, ...maxima }
     const encoded = arena.encode(format, request, {
@@ -190,8 +194,8 @@ function encodeMember(
       encodeRows(rows, 0)
     })
   }
-  running.hashes.push({ name: member.weight.name, sha256: hashWeight.digest('hex') })
-  running.hashes.push({ name: member.weightScale.name, sha256: hashScale.digest('hex') })
+  running.hashes.push({ tensor: member.weight.index, sha256: hashWeight.digest('hex') })
+  running.hashes.push({ tensor: member.weightScale.index, sha256: hashScale.digest('hex') })
   if (member.weightScale2 !== undefined) {
     invariant(scale2 !== undefined, `${format.format} gave no tensor scale`)
     const stored = member.weightScale2.transform === 'reciprocal' ? Math.fround(1 / scale2) : scale2
@@ -205,7 +209,7 @@ function encodeMember(
 
 function writeWhole(running: Running, place: OutputPlace, bytes: Uint8Array): void {
   writeOutput(running, place, 0, bytes)
-  running.hashes.push({ name: place.name, sha256: createHash('sha256').update(bytes).digest('hex') })
+  running.hashes.push({ tensor: place.index, sha256: createHash('sha256').update(bytes).digest('hex') })
 }
 
 /** Streams a member through the start of the input region as BF16, `visit` seeing one chunk of rows at a time. */

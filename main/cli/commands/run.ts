@@ -3,6 +3,7 @@ import { formatBytes, formatDuration } from '../../../shared/domain/format-text.
 import type { JobId, RunReport } from '../../../shared/domain/job.ts'
 import { EXIT_CODES } from '../../../shared/errors/codes.ts'
 import { JobRecord } from '../../host/jobs/job-record.ts'
+import { preferSmallHeap } from '../../host/jobs/release-garbage.ts'
 import { runJob } from '../../host/jobs/run-job.ts'
 import { parseArguments, required, userPath } from '../arguments.ts'
 import type { Command } from '../command.ts'
@@ -46,6 +47,7 @@ Exit codes: 0 done; 1 done, but a quality bound failed; 2 bad usage or input; 3 
       canOverwrite: parsed.flag('overwrite'),
       canResume: parsed.flag('resume'),
     }
+    preferSmallHeap()
     const isJson = parsed.flag('json')
     const record = new JobRecord({
       jobId: 'j_cli' as JobId,

@@ -79,6 +79,7 @@ export function planConvert(input: ConvertInput): ConvertPlan {
   const shards = placeDraft(draft, parts.shardOf, input)
   const dropped = droppedScales(stored, resolved.formats)
   const described = { model, profile: input.profile, dialect: input.target, ...resolved }
+  const tasks = parts.tasks()
   return {
     source: declared.dialect,
     model,
@@ -95,7 +96,8 @@ export function planConvert(input: ConvertInput): ConvertPlan {
       formats: resolved.formats,
       shards,
       tensors: draft.tensors,
-      tasks: parts.tasks(),
+      tasks,
+      tasksOfLayer: (layerIndex) => tasks.filter((task) => task.layerIndex === layerIndex),
       activationScales: [],
       calibrationSites: [],
       textFiles: planTextFiles(view.config, described, draft, shards),

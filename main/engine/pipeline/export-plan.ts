@@ -7,10 +7,13 @@ import type { DialectChoice } from '../../../shared/domain/run-options.ts'
 import type { TensorSlice } from '../checkpoint/checkpoint.ts'
 import type { KvCacheFormat, ModuleFormat, ExportProfile } from '../quant/formats.ts'
 import type { StoredTransform } from '../quant/packing.ts'
+import type { PlanList } from './plan-list.ts'
 
 /** One tensor of the output, at its final place. */
 export interface PlannedTensor {
   readonly name: string
+  /** Position in the state dict. */
+  readonly index: number
   readonly dtype: Dtype
   readonly shape: readonly number[]
   readonly sizeBytes: number
@@ -94,9 +97,11 @@ export interface ExportPlan {
   readonly formats: ReadonlyMap<string, ModuleFormat>
   readonly shards: readonly PlannedShard[]
   /** In state-dict order. */
-  readonly tensors: readonly PlannedTensor[]
-  readonly tasks: readonly ExportTask[]
-  readonly activationScales: readonly PlannedActivationScale[]
+  readonly tensors: PlanList<PlannedTensor>
+  readonly tasks: PlanList<ExportTask>
+  /** The part of `tasks` that belongs to a decoder layer. */
+  readonly tasksOfLayer: (layerIndex: number) => Iterable<ExportTask>
+  readonly activationScales: PlanList<PlannedActivationScale>
   /** Quantizer names that must have statistics before the run can end. Empty = data-free. */
   readonly calibrationSites: readonly string[]
   /** config.json, hf_quant_config.json, model.safetensors.index.json; index only for more than one shard. */

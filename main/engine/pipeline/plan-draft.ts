@@ -29,6 +29,12 @@ export class PlanDraft {
   quantizedOutputBytes = 0
   /** Calibration sites that a given dump lacks and the profile does not allow to be absent. */
   readonly missingSites: string[] = []
+  private nextIndex: number
+
+  /** `firstIndex` = state-dict position of the first tensor. */
+  constructor(firstIndex = 0) {
+    this.nextIndex = firstIndex
+  }
 
   /** `parameters` = elements that count as parameters; 0 for scales and for what the model does not load. */
   add(
@@ -39,7 +45,8 @@ export class PlanDraft {
     transform?: StoredTransform,
   ): DraftTensor {
     const sizeBytes = tensorSizeBytes(dtype, shape)
-    const place = { name, dtype, shape, sizeBytes, shardIndex: -1, offsetBytes: -1 }
+    const index = this.nextIndex++
+    const place = { name, index, dtype, shape, sizeBytes, shardIndex: -1, offsetBytes: -1 }
     const tensor = transform === undefined ? place : { ...place, transform }
     this.tensors.push(tensor)
     this.parameterCount += parameters

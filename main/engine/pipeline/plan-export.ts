@@ -14,10 +14,11 @@ import type { MoeModel } from '../models/moe-model.ts'
 import type { ExportProfile } from '../quant/formats.ts'
 import type { Recipe } from '../recipes/recipe.ts'
 import { resolveFormats, type ResolvedFormats } from '../recipes/resolve-formats.ts'
-import type { ExportPlan, ExportTask } from './export-plan.ts'
+import type { ExportPlan } from './export-plan.ts'
 import { PlanDraft } from './plan-draft.ts'
-import { ItemPlanner } from './plan-items.ts'
+import { ItemPlanner, type ItemContext } from './plan-items.ts'
 import { planTextFiles } from './plan-text-files.ts'
+import { ReplayPlan } from './replay-plan.ts'
 
 export interface PlanInput {
   readonly checkpoint: Checkpoint
@@ -50,11 +51,17 @@ export function planExport(input: PlanInput): ExportPlan {
   assertStoredAsMatrix(model, resolved)
   const draft = new PlanDraft()
   const { availableSites } = input
-  const items = new ItemPlanner(draft, { ...resolved, dialect, model, profile, availableSites })
-  for (const item of model.exportOrder) items.add(item)
+  const makePlanner = plannerFactory({ ...resolved, dialect, model, profile, availableSites })
+  const planner = makePlanner(draft)
+  const marks = model.exportOrder.map((item) => {
+    const mark = { tensors: draft.tensors.length, tasks: draft.tasks.length }
+    planner.add(item)
+    return mark
+  })
   assertNothingMissing(draft)
   const shards = draft.place(input.maxShardSizeBytes)
   const described = { model, profile, dialect: dialect.name, ...resolved }
+  const replay = new ReplayPlan({ items: model.exportOrder, makePlanner, placed: draft, marks })
   const textFiles = planTextFiles(checkpoint.config, described, draft, shards)
   return {
     profile,
@@ -63,9 +70,10 @@ export function planExport(input: PlanInput): ExportPlan {
     recipeName: recipe.name,
     formats: resolved.formats,
     shards,
-    tensors: draft.tensors,
-    tasks: draft.tasks.map((task, taskIndex): ExportTask => ({ ...task, taskIndex })),
-    activationScales: draft.activationScales,
+    tensors: replay.tensors,
+    tasks: replay.tasks,
+    tasksOfLayer: replay.tasksOfLayer,
+    activationScales: replay.activationScales,
     calibrationSites: [...new Set(draft.activationScales.flatMap(({ sites }) => sites))],
     textFiles,
     sourceBytes: checkpoint.totalTensorBytes,
@@ -73,6 +81,11 @@ export function planExport(input: PlanInput): ExportPlan {
     quantizedSourceBytes: draft.quantizedSourceBytes,
     quantizedOutputBytes: draft.quantizedOutputBytes,
   }
+}
+
+/** On its own, so that what stays with the plan holds on to nothing else of the planning. */
+function plannerFactory(context: ItemContext): (draft: PlanDraft) => ItemPlanner {
+  return (draft) => new ItemPlanner(draft, context)
 }
 
 /** A format can only be given to what the adapter lists as a linear or as experts; a tensor with a bias beside it is not. */

@@ -9,6 +9,7 @@ import type { CalibrationStats } from '../calibration/stats.ts'
 import { activationScale } from '../quant/activation-scale.ts'
 import type { ExportProfile } from '../quant/formats.ts'
 import type { PlannedActivationScale, PlannedTensor } from './export-plan.ts'
+import type { PlanList } from './plan-list.ts'
 
 export interface ResolvedScale {
   readonly output: PlannedTensor
@@ -27,7 +28,7 @@ export interface ResolvedScales {
  * Throws AMAX_MISSING for a site without statistics, AMAX_INVALID for NaN, infinite or negative values.
  */
 export function resolveActivationScales(
-  planned: readonly PlannedActivationScale[],
+  planned: Pick<PlanList<PlannedActivationScale>, 'map'>,
   stats: CalibrationStats,
   profile: ExportProfile,
 ): ResolvedScales {

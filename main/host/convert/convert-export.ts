@@ -29,7 +29,8 @@ import {
   writeSmallFile,
   type OutputFolder,
 } from '../jobs/output-folder.ts'
-import { writeActivationScales } from '../jobs/seal-export.ts'
+import { receiptText, writeActivationScales } from '../jobs/seal-export.ts'
+import type { TensorHashes } from '../jobs/tensor-hashes.ts'
 import { closeAll } from '../jobs/work-folder.ts'
 import { WorkerPool } from '../pool/worker-pool.ts'
 import { convertScalars, type ConvertedScalars, type InversionCounts } from './convert-scalars.ts'
@@ -186,7 +187,7 @@ function makeSweep(
 function writeConstants(
   { converted }: Converting,
   targets: readonly FileHandle[],
-  hashes: Map<string, string>,
+  hashes: Pick<TensorHashes, 'set'>,
 ): void {
   for (const { output, values } of converted.constants) {
     const bytes = new Uint8Array(BigInt64Array.from(values, BigInt).buffer)
@@ -196,11 +197,11 @@ function writeConstants(
     } catch (error: unknown) {
       throw fromFsError(error, output.name, 'write')
     }
-    hashes.set(output.name, createHash('sha256').update(bytes).digest('hex'))
+    hashes.set(output.index, createHash('sha256').update(bytes).digest('hex'))
   }
 }
 
-async function writeFiles(parts: Converting, hashes: ReadonlyMap<string, string>): Promise<void> {
+async function writeFiles(parts: Converting, hashes: TensorHashes): Promise<void> {
   const { request, environment, folder, checkpoint, converted, scalars, output } = parts
   const files: Record<string, string> = {}
   for (const { fileName, text } of converted.plan.textFiles) {
@@ -233,11 +234,10 @@ async function writeFiles(parts: Converting, hashes: ReadonlyMap<string, string>
       shards: checkpoint.shards.map(({ fileName, fileSizeBytes }) => ({ fileName, fileSizeBytes })),
     },
     files,
-    tensors: Object.fromEntries([...hashes].sort(([a], [b]) => (a < b ? -1 : 1))),
   }
   await writeSmallFile(
     join(output.partialPath, 'quantmill', 'receipt.json'),
-    `${JSON.stringify(receipt, null, 2)}\n`,
+    receiptText(receipt, converted.plan.tensors, hashes),
   )
 }
 

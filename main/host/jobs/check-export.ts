@@ -1,55 +1,46 @@
 /**
- * Reads the finished shards back before they are published: headers must parse and equal the plan, and every F32 scale must be finite
- * (and positive in the hardened profile). The full verifier with engine rules is a later, separate command.
+ * Reads the finished shards back before they are published: the header on disk must be the planned one, byte for byte, and every F32 scale
+ * finite and positive (hardened profile). `verify` is the full check with engine rules.
  */
 import { AppError } from '../../../shared/errors/app-error.ts'
-import { parseShardHeader } from '../../engine/formats/safetensors/parse-header.ts'
 import { NodeCheckpointFolder } from '../../engine/io/node/checkpoint-folder.ts'
 import type { ExportPlan, PlannedTensor } from '../../engine/pipeline/export-plan.ts'
 
 const SCALE_SUFFIX =
   /\.(weight_scale|weight_scale_2|weight_global_scale|input_scale|input_global_scale|k_scale|v_scale)$/
 
-/** Throws READ_BACK_MISMATCH naming the first tensor that is not as planned, or a scale that no engine could use. */
+/** Throws READ_BACK_MISMATCH naming the first shard that is not as planned, or a scale that no engine could use. */
 export async function checkPublished(partialPath: string, plan: ExportPlan): Promise<void> {
   const folder = new NodeCheckpointFolder(partialPath)
-  const byShard = new Map<number, PlannedTensor[]>()
-  for (const tensor of plan.tensors) {
-    const list = byShard.get(tensor.shardIndex)
-    if (list === undefined) byShard.set(tensor.shardIndex, [tensor])
-    else list.push(tensor)
-  }
-  for (const [shardIndex, shard] of plan.shards.entries()) {
-    const head = await folder.readRange(shard.fileName, 0, shard.header.length)
-    const header = parseShardHeader(head, shard.fileName, shard.sizeBytes)
-    const planned = byShard.get(shardIndex) ?? []
-    if (header.tensors.length !== planned.length) throw mismatch(shard.fileName, 'number of tensors')
-    const found = new Map(header.tensors.map((tensor) => [tensor.name, tensor]))
-    for (const tensor of planned) {
-      const entry = found.get(tensor.name)
-      if (entry?.dtype !== tensor.dtype || header.dataStartBytes + entry.beginBytes !== tensor.offsetBytes) {
-        throw mismatch(tensor.name, 'place or dtype')
-      }
-    }
-    await checkScales(folder, shard.fileName, planned, plan)
+  for (const [shardIndex, { fileName, sizeBytes, header }] of plan.shards.entries()) {
+    if ((await folder.sizeOf(fileName)) !== sizeBytes) throw mismatch(fileName, 'its size')
+    const found = await folder.readRange(fileName, 0, header.length)
+    if (Buffer.compare(found, header) !== 0) throw mismatch(fileName, 'its header')
+    if (plan.profile === 'hardened') await checkScales(folder, fileName, shardIndex, plan.tensors)
   }
 }
 
-/** F32 scales lie together at the start of a shard (dtype order), so one or a few reads cover them. */
+/** F32 scales lie together at the start of a shard (dtype order), so one read covers them. */
 async function checkScales(
   folder: NodeCheckpointFolder,
   fileName: string,
-  planned: readonly PlannedTensor[],
-  plan: ExportPlan,
+  shardIndex: number,
+  tensors: Iterable<PlannedTensor>,
 ): Promise<void> {
-  if (plan.profile !== 'hardened') return
-  const scales = planned.filter((tensor) => tensor.dtype === 'F32' && SCALE_SUFFIX.test(tensor.name))
-  if (scales.length === 0) return
-  const begin = Math.min(...scales.map((tensor) => tensor.offsetBytes))
-  const end = Math.max(...scales.map((tensor) => tensor.offsetBytes + tensor.sizeBytes))
+  const isScale = (tensor: PlannedTensor): boolean =>
+    tensor.shardIndex === shardIndex && tensor.dtype === 'F32' && SCALE_SUFFIX.test(tensor.name)
+  let begin = Infinity
+  let end = 0
+  for (const tensor of tensors) {
+    if (!isScale(tensor)) continue
+    begin = Math.min(begin, tensor.offsetBytes)
+    end = Math.max(end, tensor.offsetBytes + tensor.sizeBytes)
+  }
+  if (end === 0) return
   const bytes = await folder.readRange(fileName, begin, end - begin)
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  for (const tensor of scales) {
+  for (const tensor of tensors) {
+    if (!isScale(tensor)) continue
     for (let at = 0; at < tensor.sizeBytes; at += 4) {
       const value = view.getFloat32(tensor.offsetBytes - begin + at, true)
       if (!Number.isFinite(value) || value <= 0) throw mismatch(tensor.name, `scale ${String(value)}`)

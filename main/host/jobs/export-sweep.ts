@@ -20,6 +20,7 @@ import type {
   WorkerTask,
 } from '../../workers/export-protocol.ts'
 import type { WorkerPool } from '../pool/worker-pool.ts'
+import { TensorHashes } from './tensor-hashes.ts'
 
 /** A source range that lies in shared memory. */
 export interface MemoryRange {
@@ -45,36 +46,31 @@ export interface ExportSweepOptions {
 }
 
 export class ExportSweep {
-  readonly hashes = new Map<string, string>()
+  readonly hashes: TensorHashes
   readonly deadWeights: DeadWeight[] = []
   bytesRead = 0
   bytesWritten = 0
   private readonly options: ExportSweepOptions
-  private readonly openByLayer = new Map<number | undefined, Set<ExportTask>>()
+  /** 1 for tasks that were started or that an earlier run has finished. */
+  private readonly isStarted: Uint8Array
+  /** Tasks of the layer that units are coming from. */
+  private layer: { readonly index: number; readonly tasks: readonly ExportTask[] } | undefined
   private readonly inFlight = new Set<Promise<void>>()
   /** First failure of any task; a finished promise leaves `inFlight`, its failure must not leave with it. */
   private failure: AppError | undefined
 
   constructor(options: ExportSweepOptions) {
     this.options = options
-    for (const task of options.plan.tasks) {
-      const earlier = options.finished.get(task.taskIndex)
-      if (earlier !== undefined) {
-        this.collect({ ...earlier, bytesRead: 0, bytesWritten: 0 })
-        options.onTaskDone(task, sourceBytes(task), undefined)
-        continue
-      }
-      const open = this.openByLayer.get(task.layerIndex)
-      if (open === undefined) this.openByLayer.set(task.layerIndex, new Set([task]))
-      else open.add(task)
-    }
+    this.hashes = new TensorHashes(options.plan.tensors.length)
+    this.isStarted = new Uint8Array(options.plan.tasks.length)
+    if (options.finished.size > 0) this.skipFinished()
   }
 
   /** Runs every task that no unit offered yet, in plan order, reading from files. */
   async runRemaining(): Promise<void> {
     for (const task of this.options.plan.tasks) {
-      const open = this.openByLayer.get(task.layerIndex)
-      if (open?.delete(task) !== true) continue
+      if (this.isStarted[task.taskIndex] === 1) continue
+      this.isStarted[task.taskIndex] = 1
       await this.waitForRoom()
       void this.start(task, (slice) => this.fromFile(slice))
     }
@@ -82,23 +78,39 @@ export class ExportSweep {
   }
 
   /** Runs the tasks of a layer whose bytes all lie in `ranges`; resolves when they are done and the memory may be reused. */
-  async runFromMemory(layerIndex: number | undefined, ranges: readonly MemoryRange[]): Promise<void> {
-    const open = this.openByLayer.get(layerIndex)
-    if (open === undefined) return
+  async runFromMemory(layerIndex: number, ranges: readonly MemoryRange[]): Promise<void> {
     const sorted = [...ranges].sort((a, b) => a.shardIndex - b.shardIndex || a.offsetBytes - b.offsetBytes)
     const started: Promise<void>[] = []
-    for (const task of open) {
+    for (const task of this.tasksOfLayer(layerIndex)) {
+      if (this.isStarted[task.taskIndex] === 1) continue
       const places = new Map<TensorSlice, SourceBytes>()
       for (const slice of taskSources(task)) {
         const place = findRange(sorted, slice)
         if (place !== undefined) places.set(slice, place)
       }
       if (places.size !== taskSources(task).length) continue
-      open.delete(task)
+      this.isStarted[task.taskIndex] = 1
       await this.waitForRoom()
       started.push(this.start(task, (slice) => places.get(slice) ?? this.fromFile(slice)))
     }
     await Promise.all(started)
+  }
+
+  private skipFinished(): void {
+    for (const task of this.options.plan.tasks) {
+      const earlier = this.options.finished.get(task.taskIndex)
+      if (earlier === undefined) continue
+      this.isStarted[task.taskIndex] = 1
+      this.collect({ ...earlier, bytesRead: 0, bytesWritten: 0 })
+      this.options.onTaskDone(task, sourceBytes(task), undefined)
+    }
+  }
+
+  private tasksOfLayer(layerIndex: number): readonly ExportTask[] {
+    if (this.layer?.index !== layerIndex) {
+      this.layer = { index: layerIndex, tasks: [...this.options.plan.tasksOfLayer(layerIndex)] }
+    }
+    return this.layer.tasks
   }
 
   private async waitForRoom(): Promise<void> {
@@ -126,7 +138,7 @@ export class ExportSweep {
   }
 
   private collect(result: TaskResult): void {
-    for (const { name, sha256 } of result.hashes) this.hashes.set(name, sha256)
+    for (const { tensor, sha256 } of result.hashes) this.hashes.set(tensor, sha256)
     this.deadWeights.push(...result.deadWeights)
     this.bytesRead += result.bytesRead
     this.bytesWritten += result.bytesWritten
@@ -170,6 +182,7 @@ export class ExportSweep {
   private place(tensor: PlannedTensor): OutputPlace {
     return {
       name: tensor.name,
+      index: tensor.index,
       descriptor: this.options.outputDescriptors[tensor.shardIndex] ?? -1,
       offsetBytes: tensor.offsetBytes,
       sizeBytes: tensor.sizeBytes,

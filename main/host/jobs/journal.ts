@@ -157,8 +157,8 @@ function readIdentity(path: string, value: unknown): RunIdentity {
 function readRecord(value: unknown): TaskRecord | undefined {
   if (!isRecord(value) || !isRecord(value['result']) || !Number.isSafeInteger(value['task'])) return undefined
   const { hashes, deadWeights, bytesRead, bytesWritten } = value['result']
-  const isHash = (item: unknown): item is { name: string; sha256: string } =>
-    isRecord(item) && typeof item['name'] === 'string' && /^[0-9a-f]{64}$/.test(String(item['sha256']))
+  const isHash = (item: unknown): item is { tensor: number; sha256: string } =>
+    isRecord(item) && Number.isSafeInteger(item['tensor']) && /^[0-9a-f]{64}$/.test(String(item['sha256']))
   const isDead = (item: unknown): item is { name: string; outcome: 'repaired' | 'reproduced' } =>
     isRecord(item) &&
     typeof item['name'] === 'string' &&

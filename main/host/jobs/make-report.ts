@@ -8,7 +8,7 @@ import type { RunParts } from './run-parts.ts'
 import { uncoveredExperts } from './uncovered-experts.ts'
 
 export async function makeReport(parts: RunParts, finalPath: string, clock: JobClock): Promise<RunReport> {
-  const { prepared, sweep, resolved, calibrated, workerCount } = parts
+  const { prepared, sweep, scaleFindings, calibrated, workerCount } = parts
   const { plan, model } = prepared
   const isHardened = plan.profile === 'hardened'
   const dead: QualityFinding[] = sweep.deadWeights.map(({ name, outcome }) => ({
@@ -37,8 +37,8 @@ export async function makeReport(parts: RunParts, finalPath: string, clock: JobC
     device: calibrated.device,
     workers: workerCount,
     uncoveredExperts: uncoveredExperts(parts),
-    findings: isHardened ? [] : [...dead, ...resolved.findings],
-    repairs: isHardened ? [...dead, ...resolved.findings] : [],
+    findings: isHardened ? [] : [...dead, ...scaleFindings],
+    repairs: isHardened ? [...dead, ...scaleFindings] : [],
     serveCommands: serveCommands(plan, model, finalPath),
     durationMs: clock.elapsedMs,
     stageDurationsMs: clock.stageDurationsMs,

@@ -19,6 +19,8 @@ import { basename, dirname, isAbsolute, join, relative, sep } from 'node:path'
 import { AppError } from '../../../shared/errors/app-error.ts'
 import { fromFsError } from '../../engine/io/node/fs-error.ts'
 
+const WRITE_PIECE_CHARACTERS = 256 * 1024
+
 export interface OutputFolder {
   readonly finalPath: string
   readonly partialPath: string
@@ -81,12 +83,16 @@ export async function createShard(path: string, sizeBytes: number, header: Uint8
 }
 
 /** Writes a small file, replacing one that an unfinished run left, and makes it durable. */
-export async function writeSmallFile(path: string, bytes: string | Uint8Array): Promise<void> {
+export async function writeSmallFile(
+  path: string,
+  bytes: string | Uint8Array | Iterable<string>,
+): Promise<void> {
   try {
     await rm(path, { force: true })
     const handle = await open(path, 'wx', 0o644)
     try {
-      await handle.writeFile(bytes)
+      const pieces = typeof bytes === 'string' || bytes instanceof Uint8Array ? [bytes] : inLargePieces(bytes)
+      for (const piece of pieces) await handle.appendFile(piece)
       await handle.sync()
     } finally {
       await handle.close()
@@ -94,6 +100,18 @@ export async function writeSmallFile(path: string, bytes: string | Uint8Array): 
   } catch (error: unknown) {
     throw fromFsError(error, path, 'write')
   }
+}
+
+/** Joins pieces up to some size, so that a long file is not one system call a line. */
+function* inLargePieces(pieces: Iterable<string>): Generator<string> {
+  let text = ''
+  for (const piece of pieces) {
+    text += piece
+    if (text.length < WRITE_PIECE_CHARACTERS) continue
+    yield text
+    text = ''
+  }
+  yield text
 }
 
 /** Copies a side file byte for byte and returns its SHA-256. */

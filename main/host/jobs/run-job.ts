@@ -22,16 +22,10 @@ import { freeDiskBytes } from './free-disk.ts'
 import { JobClock } from './job-clock.ts'
 import { keepLog, type LoggedObserver } from './job-log.ts'
 import type { JobEnvironment, JobObserver } from './job-observer.ts'
-import {
-  checkOutput,
-  createPartial,
-  createShard,
-  publish,
-  removePartial,
-  type OutputFolder,
-} from './output-folder.ts'
+import { checkOutput, publish, removePartial, type OutputFolder } from './output-folder.ts'
 import { prepareRun, type PreparedRun } from './prepare-run.ts'
 import { makeReport } from './make-report.ts'
+import { releaseGarbage } from './release-garbage.ts'
 import { runIdentity } from './run-identity.ts'
 import type { CalibrationOutcome } from './run-parts.ts'
 import { closeAll, journalPath, openWorkFolder, type WorkFolder } from './work-folder.ts'
@@ -39,6 +33,8 @@ import { sealExport, writeActivationScales } from './seal-export.ts'
 
 /** Tasks handed to the pool ahead of the workers, per worker: enough to keep them busy, few enough to bound memory. */
 const TASKS_AHEAD_PER_WORKER = 3
+/** Messages to and from the workers are garbage that the collector sees no hurry with; see release-garbage.ts. */
+const TASKS_BETWEEN_COLLECTIONS = 128
 /** Free space that must remain beyond the planned bytes, for side files and the file system itself. */
 const DISK_MARGIN_BYTES = 64 * 1024 * 1024
 
@@ -62,6 +58,7 @@ export async function runJob(
     observer.log('warn', `${problem.subject}: ${problem.message}`)
   const { tensors, outputBytes } = prepared.plan
   observer.log('info', `plan: ${String(tensors.length)} tensors, ${formatBytes(outputBytes, 'en')}`)
+  releaseGarbage()
   observer.stageDone('plan')
   clock.mark('plan')
   try {
@@ -105,12 +102,24 @@ async function writeExport(writing: Writing): Promise<RunReport> {
     const sweep = makeSweep(prepared, pool, sources, work, workerCount, observer)
     const calibrated = await runSweep(request, environment, observer, prepared, sweep, sources)
     await work.journal.commit()
-    const resolved = resolve(prepared, calibrated.stats)
-    writeActivationScales(resolved.scales, work.shards, sweep.hashes)
+    await pool.close() // its memory goes back before scales and texts are made
+    releaseGarbage()
+    const { scales, findings } = resolve(prepared, calibrated.stats)
+    writeActivationScales(scales, work.shards, sweep.hashes)
     observer.stageDone('export')
     clock.mark('export')
+    releaseGarbage()
     observer.stageStarted('seal', 1, 'steps')
-    const parts = { request, environment, prepared, sweep, resolved, calibrated, workerCount, lines }
+    const parts = {
+      request,
+      environment,
+      prepared,
+      sweep,
+      scaleFindings: findings,
+      calibrated,
+      workerCount,
+      lines,
+    }
     await sealExport(parts, work.shards, output.partialPath)
     observer.stageDone('seal')
     clock.mark('seal')
@@ -142,6 +151,7 @@ function makeSweep(
   observer: JobObserver,
 ): ExportSweep {
   let doneBytes = 0
+  let doneTasks = 0
   observer.stageStarted('export', prepared.plan.sourceBytes, 'bytes')
   return new ExportSweep({
     plan: prepared.plan,
@@ -153,6 +163,8 @@ function makeSweep(
     isCancelled: () => observer.isCancelled(),
     onTaskDone: (task, sourceBytes, result) => {
       doneBytes += sourceBytes
+      doneTasks += 1
+      if (doneTasks % TASKS_BETWEEN_COLLECTIONS === 0) releaseGarbage()
       if (result !== undefined) work.journal.record({ task: task.taskIndex, result })
       observer.layerActive(task.layerIndex)
       observer.stageProgress('export', doneBytes)

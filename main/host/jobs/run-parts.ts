@@ -1,6 +1,6 @@
 /** What a run has in hand between its stages. Types only, so that the stages need not import one another. */
+import type { QualityFinding } from '../../../shared/domain/job.ts'
 import type { CalibrationStats } from '../../engine/calibration/stats.ts'
-import type { ResolvedScales } from '../../engine/pipeline/resolve-activation-scales.ts'
 import type { HostStartRequest } from '../host-api.ts'
 import type { ExportSweep } from './export-sweep.ts'
 import type { LoggedObserver } from './job-log.ts'
@@ -20,7 +20,8 @@ export interface RunParts {
   readonly environment: JobEnvironment
   readonly prepared: PreparedRun
   readonly sweep: ExportSweep
-  readonly resolved: ResolvedScales
+  /** What activation scales had to fall back on. */
+  readonly scaleFindings: readonly QualityFinding[]
   readonly calibrated: CalibrationOutcome
   readonly workerCount: number
   readonly lines: LoggedObserver['lines']

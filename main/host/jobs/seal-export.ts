@@ -6,17 +6,19 @@ import { cpus, platform, release, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { writeCalibrationDump } from '../../engine/calibration/amax-dump.ts'
 import { fromFsError } from '../../engine/io/node/fs-error.ts'
+import type { PlannedTensor } from '../../engine/pipeline/export-plan.ts'
 import type { ResolvedScale } from '../../engine/pipeline/resolve-activation-scales.ts'
 import { recipeText } from '../../engine/recipes/recipe-text.ts'
 import { copySideFile, writeSmallFile } from './output-folder.ts'
 import type { RunParts } from './run-parts.ts'
+import type { TensorHashes } from './tensor-hashes.ts'
 import { uncoveredExperts } from './uncovered-experts.ts'
 
 /** Writes each f32 scale at its planned place and records its hash. */
 export function writeActivationScales(
   scales: readonly ResolvedScale[],
   targets: readonly FileHandle[],
-  hashes: Map<string, string>,
+  hashes: Pick<TensorHashes, 'set'>,
 ): void {
   const bytes = new Uint8Array(4)
   const view = new DataView(bytes.buffer)
@@ -28,7 +30,7 @@ export function writeActivationScales(
     } catch (error: unknown) {
       throw fromFsError(error, output.name, 'write')
     }
-    hashes.set(output.name, createHash('sha256').update(bytes).digest('hex'))
+    hashes.set(output.index, createHash('sha256').update(bytes).digest('hex'))
   }
 }
 
@@ -63,7 +65,10 @@ export async function sealExport(
     join(own, 'job.log.jsonl'),
     parts.lines.map((line) => `${JSON.stringify(line)}\n`).join(''),
   )
-  await writeSmallFile(join(own, 'receipt.json'), `${JSON.stringify(makeReceipt(parts, files), null, 2)}\n`)
+  await writeSmallFile(
+    join(own, 'receipt.json'),
+    receiptText(makeReceipt(parts, files), parts.prepared.plan.tensors, parts.sweep.hashes),
+  )
 }
 
 /** No paths and no times: two equal runs on equal machines give equal receipts. */
@@ -96,10 +101,26 @@ function makeReceipt(parts: RunParts, files: Readonly<Record<string, string>>): 
       uncoveredExperts: uncoveredExperts(parts),
     },
     repairs: sweep.deadWeights,
-    scaleFindings: parts.resolved.findings,
+    scaleFindings: parts.scaleFindings,
     files,
-    tensors: Object.fromEntries([...sweep.hashes].sort(([a], [b]) => (a < b ? -1 : 1))),
   }
+}
+
+/** The receipt with one line per tensor, in state-dict order and in pieces: for a large model it has tens of megabytes. */
+export function* receiptText(
+  receipt: Record<string, unknown>,
+  tensors: Iterable<PlannedTensor>,
+  hashes: TensorHashes,
+): Generator<string> {
+  yield `${JSON.stringify(receipt, null, 2).slice(0, -2)},\n  "tensors": {`
+  let separator = ''
+  for (const { name, index } of tensors) {
+    const hash = hashes.get(index)
+    if (hash === undefined) continue
+    yield `${separator}\n    ${JSON.stringify(name)}: "${hash}"`
+    separator = ','
+  }
+  yield '\n  }\n}\n'
 }
 
 function sha256(text: string): string {

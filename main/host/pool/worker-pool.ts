@@ -7,6 +7,8 @@ import { AppError } from '../../../shared/errors/app-error.ts'
 import type { ExportWorkerData, TaskReply, TaskResult, WorkerTask } from '../../workers/export-protocol.ts'
 
 const MAX_DEATHS_IN_A_ROW = 3
+/** JavaScript heap of a worker; tensors live in the kernels' memory, which this does not bound. */
+const WORKER_LIMITS = { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 128 } as const
 
 interface Pending {
   readonly task: WorkerTask
@@ -60,7 +62,7 @@ export class WorkerPool {
     })
   }
 
-  /** Ends all workers; unfinished tasks are rejected with CANCELLED. Safe at any time: these threads never run ONNX Runtime. */
+  /** Ends all workers; unfinished tasks are rejected with CANCELLED. Idempotent. Safe at any time: these threads never run ONNX Runtime. */
   async close(): Promise<void> {
     this.isClosing = true
     this.failAll(
@@ -75,7 +77,13 @@ export class WorkerPool {
 
   private spawn(): Worker {
     const data: ExportWorkerData = { kernels: this.options.kernels }
-    return new Worker(this.options.workerFile, { workerData: data, env: {}, execArgv: [], stdout: false })
+    return new Worker(this.options.workerFile, {
+      workerData: data,
+      env: {},
+      execArgv: [],
+      stdout: false,
+      resourceLimits: WORKER_LIMITS,
+    })
   }
 
   private attach(slot: Slot): void {

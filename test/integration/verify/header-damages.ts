@@ -37,6 +37,18 @@ export const HEADER_DAMAGES: readonly Damage[] = [
     },
   },
   {
+    name: 'a shard is missing',
+    rule: 'index.resolvable',
+    damage: (copy) => void copy.files.delete(copy.shardOf(NORM)),
+  },
+  {
+    name: 'the shard of the vision tower is missing',
+    rule: 'index.resolvable',
+    damage: (copy) => {
+      for (const name of copy.names(/^model\.visual\./)) copy.files.delete(copy.shardOf(name))
+    },
+  },
+  {
     name: 'a tensor is in a shard but not in the index',
     rule: 'index.complete',
     damage: (copy) => {

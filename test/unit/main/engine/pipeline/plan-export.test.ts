@@ -1,7 +1,11 @@
 /** Plans beyond the reference exports: profiles, missing statistics, grouping of work, and what is refused before a byte is read. */
 import { describe, expect, test } from 'vitest'
 import { AppError } from '../../../../../shared/errors/app-error.ts'
-import type { ExportPlan, ExportTask } from '../../../../../main/engine/pipeline/export-plan.ts'
+import type {
+  ExportPlan,
+  ExportTask,
+  PlannedActivationScale,
+} from '../../../../../main/engine/pipeline/export-plan.ts'
 import { planExport, type PlanInput } from '../../../../../main/engine/pipeline/plan-export.ts'
 import { loadRecipe } from '../../../../../main/engine/recipes/load-recipe.ts'
 import { headerCheckpoint, type HeaderLayout } from '../../../../tools/header-checkpoint.ts'
@@ -37,7 +41,7 @@ const dtypeOf = (result: ExportPlan, name: string): string | undefined =>
   result.tensors.find((tensor) => tensor.name === name)?.dtype
 const membersOf = (task: ExportTask): readonly string[] =>
   task.kind === 'quantize' ? task.members.map(({ module }) => module) : []
-const scaleOf = (result: ExportPlan, name: string): ExportPlan['activationScales'][number] | undefined =>
+const scaleOf = (result: ExportPlan, name: string): PlannedActivationScale | undefined =>
   result.activationScales.find(({ output }) => output.name === name)
 
 describe('profiles', () => {

@@ -8,6 +8,7 @@ import type { PlannedActivationScale } from '../../../../../main/engine/pipeline
 
 const output = (name: string): PlannedActivationScale['output'] => ({
   name,
+  index: 0,
   dtype: 'F32',
   shape: [],
   sizeBytes: 4,
