@@ -44,7 +44,8 @@ function checkKvScale({ tensors, findings }: TensorContext, name: string): void 
 /** Completeness of the blocks that are carried over, from the configuration alone. */
 export function checkCarried(context: TensorContext): void {
   const { model, tensors, findings } = context
-  const names = [...tensors.all.keys()]
+  // What the index promises counts as present: that no shard has it is a finding of its own.
+  const names = [...tensors.all.keys(), ...tensors.unresolved]
   const vision = names.filter(isVision)
   const mtp = names.filter(isMtp)
   for (const name of [...vision, ...mtp]) tensors.take(name)

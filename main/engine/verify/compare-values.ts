@@ -6,7 +6,7 @@ import { largestBlockError, type ErrorBound } from './error-bound.ts'
 export interface ErrorSums {
   squaredError: number
   squaredWeights: number
-  /** Largest |error| / bound. */
+  /** Largest |error| / bound; errors within the smallest bound of a run are measured by that one. */
   largestShare: number
 }
 
@@ -57,6 +57,7 @@ function compareRun(
   const relative = kind === 'e4m3' ? 2 ** -4 : 0
   const floor = kind === 'e4m3' ? scale * 2 ** -10 : scale / 2
   const quarter = scale * 0.25
+  const smallest = isE2m1 ? quarter : floor
   const half = scale * 0.5
   const two = scale * 2
   const four = scale * 4
@@ -68,6 +69,7 @@ function compareRun(
   let count = 0
   let first = -1
   let share = sums.largestShare
+  let smallError = 0
   for (let index = begin; index < end; index += 1) {
     const w = weights[index] ?? Number.NaN
     const v = values[index] ?? Number.NaN
@@ -76,6 +78,11 @@ function compareRun(
     squaredError += error * error
     squaredWeights += w * w
     amax = Math.max(amax, magnitude)
+    // Most values: within the smallest bound of the run, whatever their own is.
+    if (error <= smallest) {
+      smallError = Math.max(smallError, error)
+      continue
+    }
     let allowed: number
     if (isE2m1) {
       const larger = Math.max(magnitude, Math.abs(v))
@@ -89,7 +96,7 @@ function compareRun(
     if (count === 0) first = index
     count += 1
   }
-  sums.largestShare = share
+  sums.largestShare = smallError > share * smallest ? smallError / smallest : share
   sums.squaredError += squaredError
   sums.squaredWeights += squaredWeights
   totals.count = count
