@@ -1,0 +1,39 @@
+/** docs/recipes.md must say what the recipes and the engine rules say. QUANTMILL_WRITE_DOCS=1 writes it anew. */
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { format, resolveConfig } from 'prettier'
+import { expect, test } from 'vitest'
+import { engineVerdicts } from '../../../main/engine/export/engine-verdicts.ts'
+import { planExport } from '../../../main/engine/pipeline/plan-export.ts'
+import { listRecipes, loadRecipe } from '../../../main/engine/recipes/load-recipe.ts'
+import { recipeTable, type RecipeRow } from '../../../main/engine/recipes/recipe-table.ts'
+import { openSample } from '../../tools/open-sample.ts'
+
+const PATH = join(import.meta.dirname, '../../../docs/recipes.md')
+const INTRODUCTION = `# Built-in recipes
+
+Generated from the recipes and the engine rules. Bits count the scales; "data" means that a calibration run (or a dump with \`--amax\`) is
+needed. Engine columns are what the rules of \`main/engine/verify/rules\` say for a Qwen3.5-MoE in the hardened profile; they were read in the
+loaders' sources, not run. Names follow ModelOpt; every preset also exists with \`-kv_fp8\`, \`-kv_fp8_cast\`, \`-kv_nvfp4\` and \`-kv_nvfp4_cast\`.
+`
+
+test('docs/recipes.md is current', async () => {
+  const { checkpoint, model } = await openSample()
+  const rows = listRecipes().map((summary): RecipeRow => {
+    const recipe = loadRecipe(summary.name)
+    const plan = planExport({
+      checkpoint,
+      model,
+      recipe,
+      profile: 'hardened',
+      maxShardSizeBytes: 10_000_000_000,
+    })
+    const formats = [...new Set([...plan.formats.values()].map((moduleFormat) => moduleFormat.format))]
+    return { summary, dialect: plan.dialect ?? 'modelopt', formats, engines: engineVerdicts(plan, model) }
+  })
+  const options = await resolveConfig(PATH)
+  const expected = await format(`${INTRODUCTION}\n${recipeTable(rows)}\n`, { ...options, parser: 'markdown' })
+  if (process.env['QUANTMILL_WRITE_DOCS'] === '1') await writeFile(PATH, expected)
+  expect(await readFile(PATH, 'utf8')).toBe(expected)
+  expect(rows.length).toBeGreaterThan(30)
+})
