@@ -12,7 +12,9 @@ import type { TaskResult } from '../../workers/export-protocol.ts'
 export const JOURNAL_NAME = 'journal.jsonl'
 /** CWE-770: a 397B export has about 100,000 tasks of some 500 bytes. */
 const MAX_JOURNAL_BYTES = 1024 * 1024 * 1024
-const COMMIT_INTERVAL_MS = 1000
+/** Between commits at least this, and at least this many times the length of the last one: a slow disk is not asked for more than 5 %. */
+const SHORTEST_INTERVAL_MS = 200
+const INTERVAL_OVER_COMMIT = 20
 
 /** What a run is; two runs with equal identity write equal bytes. Values are digests or small facts, keys name what differs. */
 export type RunIdentity = Readonly<Record<string, string>>
@@ -27,7 +29,8 @@ export class Journal {
   private readonly syncOutputs: () => Promise<void>
   private pending: TaskRecord[] = []
   private committing: Promise<void> = Promise.resolve()
-  private lastCommitMs = performance.now()
+  private nextCommitMs = performance.now() + SHORTEST_INTERVAL_MS
+  private isCommitting = false
 
   private constructor(handle: FileHandle, syncOutputs: () => Promise<void>) {
     this.handle = handle
@@ -62,11 +65,10 @@ export class Journal {
     }
   }
 
-  /** Remembers a finished task; it reaches the disk with the next commit, at most a second later while tasks keep coming. */
+  /** Remembers a finished task; it reaches the disk with the next commit, which is due as long as tasks keep coming. */
   record(record: TaskRecord): void {
     this.pending.push(record)
-    if (performance.now() - this.lastCommitMs < COMMIT_INTERVAL_MS) return
-    this.lastCommitMs = performance.now()
+    if (this.isCommitting || performance.now() < this.nextCommitMs) return
     void this.commit().catch(() => undefined) // kept in `committing`; the next await throws it
   }
 
@@ -76,6 +78,8 @@ export class Journal {
       const records = this.pending
       this.pending = []
       if (records.length === 0) return
+      this.isCommitting = true
+      const startedMs = performance.now()
       await this.syncOutputs()
       try {
         await this.handle.appendFile(records.map((record) => `${JSON.stringify(record)}\n`).join(''))
@@ -83,6 +87,9 @@ export class Journal {
       } catch (error: unknown) {
         throw fromFsError(error, JOURNAL_NAME, 'write')
       }
+      const nowMs = performance.now()
+      this.nextCommitMs = nowMs + Math.max(SHORTEST_INTERVAL_MS, INTERVAL_OVER_COMMIT * (nowMs - startedMs))
+      this.isCommitting = false
     })
     return this.committing
   }
