@@ -352,7 +352,8 @@ export const text = {
       written: 'Processed',
     },
     estimating: 'estimating',
-    layerOf: (layer: number, count: number) => `${formatNumber(layer)} of ${formatNumber(count - 1)}`,
+    // Layers carry their names, which count from 0, so the range is shown and not a total.
+    layerOf: (layer: number, count: number) => `${formatNumber(layer)} of 0–${formatNumber(count - 1)}`,
     map: {
       title: 'Routed tokens',
       label: 'Tokens routed to each expert, layers by experts. Arrow keys read single experts.',
