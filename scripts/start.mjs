@@ -13,6 +13,9 @@ import { setUpOrExit } from './setup.mjs'
 /** An Electron that ends this early with an error never showed its window. */
 const EARLY_END_MS = 8_000
 
+/** What Chromium's log puts before a message: process, time, source. */
+const LOG_PREFIX = /^\[[^\]]*\]\s*/
+
 /** Chromium complains about desktop services that a plain machine does not run; nothing here needs them. */
 const DESKTOP_BUS_NOISE = /:(?:ERROR|WARNING):(?:components\/)?dbus\//
 
@@ -56,7 +59,7 @@ function runElectron(path) {
     createInterface({ input: child.stderr }).on('line', (line) => {
       if (DESKTOP_BUS_NOISE.test(line)) return
       say(`${line}\n`)
-      lastWords = line.trim().slice(0, 200)
+      lastWords = line.replace(LOG_PREFIX, '').trim().replace(/\.$/, '').slice(0, 200)
     })
     const finish = (code) => {
       for (const signal of ['SIGINT', 'SIGTERM']) process.off(signal, end)
