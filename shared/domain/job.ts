@@ -92,6 +92,7 @@ export interface RunReport {
   readonly repairs?: readonly QualityFinding[]
   readonly serveCommands: readonly ServeCommand[]
   readonly durationMs: number
+  /** They add up to the whole; what is quantized behind the calibrated layers counts as calibration, `export` is the rest. */
   readonly stageDurationsMs: Readonly<Partial<Record<StageName, number>>>
   readonly bytesRead: number
   readonly peakResidentBytes: number

@@ -100,7 +100,7 @@ async function writeExport(writing: Writing): Promise<RunReport> {
   try {
     for (const shard of checkpoint.shards) sources.push(await openSource(folder.pathOf(shard.fileName)))
     const sweep = makeSweep(prepared, pool, sources, work, workerCount, observer)
-    const calibrated = await runSweep(request, environment, observer, prepared, sweep, sources)
+    const calibrated = await runSweep(writing, sweep, sources)
     await work.journal.commit()
     await pool.close() // its memory goes back before scales and texts are made
     releaseGarbage()
@@ -173,16 +173,14 @@ function makeSweep(
 }
 
 async function runSweep(
-  request: HostStartRequest,
-  environment: JobEnvironment,
-  observer: JobObserver,
-  prepared: PreparedRun,
+  { request, environment, observer, prepared, clock }: Writing,
   sweep: ExportSweep,
   sources: readonly FileHandle[],
 ): Promise<CalibrationOutcome> {
   const needsCalibration = prepared.plan.calibrationSites.length > 0 && prepared.givenStats === undefined
   if (needsCalibration) {
     const outcome = await calibrateAndExport(request, environment, observer, prepared, sweep, sources)
+    clock.mark('calibrate')
     await sweep.runRemaining()
     return outcome
   }

@@ -75,6 +75,15 @@ describe('identical profile', () => {
       expect(Object.keys(expected).length).toBeGreaterThan(900)
       expect(await weightHashes(own.outputPath)).toEqual(expected)
       expect(own.report.calibratedTokens).toBe(256)
+      // The time went into calibration, and a report that leaves it out would send people to the wrong stage.
+      expect(Object.keys(own.report.stageDurationsMs)).toEqual([
+        'plan',
+        'calibrate',
+        'export',
+        'seal',
+        'verify',
+      ])
+      expect(Object.keys(given.report.stageDurationsMs)).toEqual(['plan', 'export', 'seal', 'verify'])
     },
   )
 })
