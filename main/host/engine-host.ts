@@ -74,7 +74,11 @@ export function createEngineHost(options: EngineHostOptions): HostApi {
         maxShardSizeBytes: run.maxShardSizeBytes,
       })
       const workers = run.workers === 0 ? options.environment.cpuCount : run.workers
-      return summarisePlan(plan, model, { freeDiskBytes: await freeDiskBytes(checkpointPath), workers })
+      return summarisePlan(plan, model, {
+        freeDiskBytes: await freeDiskBytes(checkpointPath),
+        workers,
+        calibrationTokens: run.samples * run.sequenceLength,
+      })
     },
     'device.list': () => probeDevices(options.environment.deviceWorkerFile),
     'job.start': (request) => Promise.resolve({ jobId: startJob(request, options, jobs) }),

@@ -21,7 +21,11 @@ ${RUN_OPTION_HELP}
     const options = await readRunOptions('plan', parsed)
     const { plan, model } = await prepareRun(path, options, undefined)
     const workers = options.workers === 0 ? files.cpuCount : options.workers
-    const summary = summarisePlan(plan, model, { freeDiskBytes: await freeDiskBytes(path), workers })
+    const summary = summarisePlan(plan, model, {
+      freeDiskBytes: await freeDiskBytes(path),
+      workers,
+      calibrationTokens: options.samples * options.sequenceLength,
+    })
     if (!parsed.flag('json')) print(planText(summary))
     else if (!parsed.flag('tensors')) print(JSON.stringify(summary))
     else {

@@ -35,25 +35,29 @@ export function makeMicroBatches(
   batches: readonly TokenBatch[],
   config: QwenTextConfig,
 ): readonly MicroBatch[] {
-  const runTokens = Math.min(MAX_RUN_TOKENS, RUN_BYTES / (4 * widestRow(config)))
-  return cutBatches(batches, config, runTokens).map((part) => {
+  return cutBatches(batches, config, maxRunTokens(config)).map((part) => {
     const size = part.batch * part.time * config.hiddenSize
     return { ...part, hidden: new Float32Array(size), normed: new Float32Array(size) }
   })
 }
 
-/** Token batches of at most `runTokens` tokens (but at least one sequence), in order. Checks and throws as makeMicroBatches. */
+/** Tokens of one run at most, by the width of what it holds; not a whole number. */
+export function maxRunTokens(config: QwenTextConfig): number {
+  return Math.min(MAX_RUN_TOKENS, RUN_BYTES / (4 * widestRow(config)))
+}
+
+/** Token batches of at most `maxTokens` tokens (but at least one sequence), in order. Checks and throws as makeMicroBatches. */
 export function cutBatches(
   batches: readonly TokenBatch[],
   config: QwenTextConfig,
-  runTokens: number,
+  maxTokens: number,
 ): readonly TokenPart[] {
   const rowBytes = 4 * widestRow(config)
   const micro: TokenPart[] = []
   let firstRow = 0
   for (const { batch, time, ids } of batches) {
     checkBatch({ batch, time, ids }, config, rowBytes)
-    const perRun = Math.max(1, Math.floor(runTokens / time))
+    const perRun = Math.max(1, Math.floor(maxTokens / time))
     for (let first = 0; first < batch; first += perRun) {
       const count = Math.min(perRun, batch - first)
       const rows = count * time

@@ -27,7 +27,11 @@ function plan(
 }
 
 function summary(recipe: string, profile: ExportProfile = 'hardened', freeDiskBytes?: number): PlanSummary {
-  return summarisePlan(plan(recipe, profile), opened.model, { workers: 2, freeDiskBytes })
+  return summarisePlan(plan(recipe, profile), opened.model, {
+    workers: 2,
+    freeDiskBytes,
+    calibrationTokens: 4096,
+  })
 }
 
 function verdicts(recipe: string, profile?: ExportProfile): readonly EngineVerdict['verdict'][] {
@@ -36,7 +40,10 @@ function verdicts(recipe: string, profile?: ExportProfile): readonly EngineVerdi
 
 describe('sums', () => {
   const result = plan('qwen3_5_moe-w4a16_nvfp4-fp8_attn-kv_fp8')
-  const { byFormat, sourceBytes } = summarisePlan(result, opened.model, { workers: 1 })
+  const { byFormat, sourceBytes } = summarisePlan(result, opened.model, {
+    workers: 1,
+    calibrationTokens: 4096,
+  })
 
   test('bytes by format are all bytes, before and after', () => {
     const sum = (key: 'sourceBytes' | 'outputBytes'): number =>
@@ -56,7 +63,7 @@ test('bits per weight cover the whole model', () => {
   const text = "quant_cfg: [{quantizer_name: '*', enable: false}]\n"
   const recipe = loadRecipe('off.yaml', text)
   const off = planExport({ ...opened, recipe, profile: 'identical', maxShardSizeBytes: 1e10 })
-  const result = summarisePlan(off, opened.model, { workers: 1 })
+  const result = summarisePlan(off, opened.model, { workers: 1, calibrationTokens: 4096 })
   expect(result.bitsPerWeight).toBe(16)
   expect(result.warnings).toContain('recipe: no weight is quantized')
   expect(summary('nvfp4').bitsPerWeight).toBeLessThan(16)
@@ -73,8 +80,22 @@ test('data, memory, disk and time', () => {
   const free = summary('nvfp4_experts_only_input_scale1-kv_fp8_cast')
   expect(free.needsCalibration).toBe(false)
   expect(free.estimatedDurationMs).toBeGreaterThan(0)
-  const more = summarisePlan(plan('nvfp4'), opened.model, { workers: 4 }).peakMemoryBytes
+  const more = summarisePlan(plan('nvfp4'), opened.model, {
+    workers: 4,
+    calibrationTokens: 4096,
+  }).peakMemoryBytes
   expect(more).toBeGreaterThan(summary('nvfp4').peakMemoryBytes)
+})
+
+test('memory of a calibration grows with its tokens: two f32 rows each', () => {
+  const calibrated = plan('nvfp4_experts_only-kv_fp8')
+  const peak = (calibrationTokens: number): number =>
+    summarisePlan(calibrated, opened.model, { workers: 2, calibrationTokens }).peakMemoryBytes
+  expect(opened.model.text.hiddenSize).toBe(256)
+  expect(peak(1_000_000) - peak(500_000)).toBe(8 * 256 * 500_000)
+  const free = plan('nvfp4_experts_only_input_scale1-kv_fp8_cast')
+  const few = summarisePlan(free, opened.model, { workers: 2, calibrationTokens: 1 }).peakMemoryBytes
+  expect(summarisePlan(free, opened.model, { workers: 2, calibrationTokens: 1e6 }).peakMemoryBytes).toBe(few)
 })
 
 describe('engine verdicts: vLLM, SGLang, TensorRT-LLM', () => {
@@ -108,7 +129,9 @@ describe('engine verdicts: vLLM, SGLang, TensorRT-LLM', () => {
 
   test('experts without input scales fail everywhere', () => {
     const result = plan('nvfp4_experts_only', 'identical', new Set())
-    const all = summarisePlan(result, opened.model, { workers: 1 }).engines.map(({ verdict }) => verdict)
+    const all = summarisePlan(result, opened.model, { workers: 1, calibrationTokens: 4096 }).engines.map(
+      ({ verdict }) => verdict,
+    )
     expect(all).toEqual(['fails', 'fails', 'fails'])
   })
 })
