@@ -31,6 +31,8 @@ export class Journal {
   private committing: Promise<void> = Promise.resolve()
   private nextCommitMs = performance.now() + SHORTEST_INTERVAL_MS
   private isCommitting = false
+  /** Final: after a failed sync the system may call the pages clean, so a second one could vouch for bytes that are nowhere. */
+  private failure: AppError | undefined
 
   private constructor(handle: FileHandle, syncOutputs: () => Promise<void>) {
     this.handle = handle
@@ -65,38 +67,46 @@ export class Journal {
     }
   }
 
-  /** Remembers a finished task; it reaches the disk with the next commit, which is due as long as tasks keep coming. */
+  /**
+   * Remembers a finished task; it reaches the disk with the next commit, which is due as long as tasks keep coming. Throws what a commit
+   * has failed with, so that a run on a broken disk ends now and not after its last task.
+   */
   record(record: TaskRecord): void {
+    if (this.failure !== undefined) throw this.failure
     this.pending.push(record)
     if (this.isCommitting || performance.now() < this.nextCommitMs) return
-    void this.commit().catch(() => undefined) // kept in `committing`; the next await throws it
+    void this.commit().catch(() => undefined) // kept in `failure`; whoever calls next is told
   }
 
   /** Makes every recorded task count. Throws WRITE_FAILED, DISK_FULL. */
   commit(): Promise<void> {
-    this.committing = this.committing.then(async () => {
-      const records = this.pending
-      this.pending = []
-      if (records.length === 0) return
-      this.isCommitting = true
-      const startedMs = performance.now()
-      await this.syncOutputs()
-      try {
-        await this.handle.appendFile(records.map((record) => `${JSON.stringify(record)}\n`).join(''))
-        await this.handle.datasync()
-      } catch (error: unknown) {
-        throw fromFsError(error, JOURNAL_NAME, 'write')
-      }
-      const nowMs = performance.now()
-      this.nextCommitMs = nowMs + Math.max(SHORTEST_INTERVAL_MS, INTERVAL_OVER_COMMIT * (nowMs - startedMs))
-      this.isCommitting = false
-    })
+    this.committing = this.committing.then(() => this.writePending())
     return this.committing
   }
 
   async close(): Promise<void> {
     await this.committing.catch(() => undefined)
     await this.handle.close()
+  }
+
+  private async writePending(): Promise<void> {
+    const records = this.pending
+    this.pending = [] // before the sync: a task that ends during it is for the next commit
+    if (records.length === 0) return
+    this.isCommitting = true
+    const startedMs = performance.now()
+    try {
+      await this.syncOutputs()
+      await this.handle.appendFile(records.map((record) => `${JSON.stringify(record)}\n`).join(''))
+      await this.handle.datasync()
+    } catch (error: unknown) {
+      this.failure = fromFsError(error, JOURNAL_NAME, 'write')
+      throw this.failure
+    } finally {
+      this.isCommitting = false
+    }
+    const nowMs = performance.now()
+    this.nextCommitMs = nowMs + Math.max(SHORTEST_INTERVAL_MS, INTERVAL_OVER_COMMIT * (nowMs - startedMs))
   }
 }
 
