@@ -4,7 +4,7 @@
  * kill and is dropped; anything else that does not parse is refused.
  */
 import { createHash } from 'node:crypto'
-import { open, readFile, type FileHandle } from 'node:fs/promises'
+import { open, readFile, stat, type FileHandle } from 'node:fs/promises'
 import { AppError } from '../../../shared/errors/app-error.ts'
 import { fromFsError } from '../../engine/io/node/fs-error.ts'
 import type { TaskResult } from '../../workers/export-protocol.ts'
@@ -117,11 +117,10 @@ export interface ReadJournal {
   readonly validBytes: number
 }
 
-/** Reads a journal; undefined when there is none or not even its first line is complete. Throws JOURNAL_INVALID. */
+/** Reads a journal; undefined when there is none or not even its first line is complete. Throws JOURNAL_INVALID, READ_FAILED, PERMISSION_DENIED. */
 export async function readJournal(path: string): Promise<ReadJournal | undefined> {
-  const bytes = await readFile(path).catch(() => undefined)
+  const bytes = await readBounded(path)
   if (bytes === undefined) return undefined
-  if (bytes.length > MAX_JOURNAL_BYTES) throw invalid(path, `it has ${String(bytes.length)} bytes`)
   const validBytes = bytes.lastIndexOf(0x0a) + 1
   const lines = bytes.subarray(0, validBytes).toString('utf8').split('\n').slice(0, -1)
   const [head, ...rest] = lines
@@ -134,6 +133,18 @@ export async function readJournal(path: string): Promise<ReadJournal | undefined
     tasks.set(record.task, record.result)
   }
   return { identity, tasks, validBytes }
+}
+
+/** undefined only when there is no file: whoever hears that starts anew and removes what is there. */
+async function readBounded(path: string): Promise<Buffer | undefined> {
+  try {
+    const { size } = await stat(path)
+    if (size > MAX_JOURNAL_BYTES) throw invalid(path, `it has ${String(size)} bytes`)
+    return await readFile(path)
+  } catch (error: unknown) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    throw fromFsError(error, path, 'read')
+  }
 }
 
 /** Throws RESUME_MISMATCH naming everything that differs. */

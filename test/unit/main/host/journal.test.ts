@@ -1,5 +1,5 @@
 /** A line of the journal is a promise about bytes on the disk; a lost or a false one costs hours of work or a wrong export. */
-import { readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { checkIdentity, Journal, readJournal } from '../../../../main/host/jobs/journal.ts'
@@ -98,6 +98,13 @@ describe('readJournal', () => {
     await journal.commit()
     await journal.close()
     expect(await readFile(path, 'utf8')).toBe(HEAD + lineOf(1) + lineOf(3))
+  })
+
+  test('none is undefined; one that cannot be read is not none', async () => {
+    const path = await journalFile()
+    expect(await readJournal(path)).toBeUndefined()
+    await mkdir(path)
+    await expect(readJournal(path)).rejects.toEqual(withCode('READ_FAILED'))
   })
 
   test.each([
