@@ -1,6 +1,6 @@
 /**
- * One run from request to published export: prepare, preflight, sweep, seal, check. The partial folder is removed when the input was
- * wrong or the user cancelled; a failure of the environment leaves nothing published either.
+ * One run from request to published export: prepare, preflight, sweep, seal, check. The partial folder is removed when the input of a new
+ * run was wrong; whatever else ends a run leaves it to be continued, and nothing published.
  */
 import { open, readFile, rm, type FileHandle } from 'node:fs/promises'
 import { dirname } from 'node:path'
@@ -65,9 +65,9 @@ export async function runJob(
     return await writeExport({ request, environment, observer, lines, prepared, output, clock })
   } catch (thrown: unknown) {
     const error = AppError.from(thrown)
-    // What wrong input left behind is worth nothing; what a full disk or a cancel left behind can be continued.
-    if (['input', 'data', 'unsupported'].includes(error.kind) && !error.code.startsWith('RESUME_'))
-      await removePartial(output)
+    // What wrong input left behind is worth nothing; what an earlier run, a full disk or a cancel left behind can be continued.
+    const isWrongInput = ['input', 'data', 'unsupported'].includes(error.kind)
+    if (isWrongInput && request.canResume !== true) await removePartial(output)
     throw error
   }
 }
