@@ -1,10 +1,11 @@
 /** What makes two runs write the same bytes: version, plan, source files, options and data. Compared before a run is continued. */
 import { stat } from 'node:fs/promises'
+import { fromFsError } from '../../engine/io/node/fs-error.ts'
 import type { HostStartRequest } from '../host-api.ts'
 import { digest, type RunIdentity } from './journal.ts'
 import type { PreparedRun } from './prepare-run.ts'
 
-/** Throws READ_FAILED when a source file is gone. */
+/** Throws READ_FAILED when a source or data file is gone. */
 export async function runIdentity(
   request: HostStartRequest,
   prepared: PreparedRun,
@@ -36,6 +37,10 @@ export async function runIdentity(
 
 /** Size and modification time: a changed file almost always differs in one of them, and neither needs the file to be read. */
 async function fileFacts(path: string): Promise<string> {
-  const { size, mtimeMs } = await stat(path)
-  return `${String(size)} bytes, ${new Date(mtimeMs).toISOString()}`
+  try {
+    const { size, mtimeMs } = await stat(path)
+    return `${String(size)} bytes, ${new Date(mtimeMs).toISOString()}`
+  } catch (error: unknown) {
+    throw fromFsError(error, path, 'read')
+  }
 }

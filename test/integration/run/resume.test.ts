@@ -62,3 +62,12 @@ test('a damaged journal is refused, and what the unfinished run wrote stays unti
   await expect(run).rejects.toMatchObject({ code: 'JOURNAL_INVALID' })
   expect(await readdir(`${out}.partial`)).toEqual(names)
 })
+
+test('a file of the run that is gone is named, and the unfinished run stays', async () => {
+  const out = await unfinished()
+  const names = await readdir(`${out}.partial`)
+  const calibrationPath = join(out, '../gone.txt')
+  const run = runForTest({ outputPath: out, options: OPTIONS, calibrationPath, canResume: true })
+  await expect(run).rejects.toMatchObject({ code: 'READ_FAILED', subject: calibrationPath })
+  expect(await readdir(`${out}.partial`)).toEqual(names)
+})
