@@ -17,7 +17,7 @@ export interface OutputChoice {
 /** Absolute path of the export; its parent exists. Throws OUTPUT_INSIDE_SOURCE, PERMISSION_DENIED. */
 export async function outputPathOf(choice: OutputChoice): Promise<string> {
   const parent = choice.grantedFolder ?? (await defaultFolder(choice))
-  if (parent === choice.checkpointPath || isInside(parent, choice.checkpointPath)) {
+  if (isInside(parent, choice.checkpointPath)) {
     throw new AppError('OUTPUT_INSIDE_SOURCE', {
       subject: parent,
       problem: 'the output folder is the source checkpoint or lies inside it',

@@ -117,7 +117,7 @@ export class FolderList implements FolderSource {
 }
 
 function isBelow(path: string, roots: readonly string[]): boolean {
-  return roots.some((root) => path === root || isInside(path, root))
+  return roots.some((root) => isInside(path, root))
 }
 
 /** By name only; the host decides what it really is when it is opened. */

@@ -15,9 +15,10 @@ import {
   rm,
   type FileHandle,
 } from 'node:fs/promises'
-import { basename, dirname, isAbsolute, join, relative, sep } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { AppError } from '../../../shared/errors/app-error.ts'
 import { fromFsError } from '../../engine/io/node/fs-error.ts'
+import { isInside } from '../../security/is-inside.ts'
 
 const WRITE_PIECE_CHARACTERS = 256 * 1024
 
@@ -200,12 +201,6 @@ function refuseNesting(output: string, source: string): void {
       remedy: 'choose an output folder that does not contain the source',
     })
   }
-}
-
-/** True when `path` is `folder` or below it. */
-function isInside(path: string, folder: string): boolean {
-  const step = relative(folder, path)
-  return step === '' || (step !== '..' && !step.startsWith(`..${sep}`) && !isAbsolute(step))
 }
 
 async function hasContent(path: string): Promise<boolean> {
