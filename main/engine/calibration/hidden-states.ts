@@ -1,7 +1,7 @@
 /** Hidden states of all calibration tokens, cut into micro-batches that fit one run of a graph. Rows are numbered through all of them. */
 import { AppError } from '../../../shared/errors/app-error.ts'
 import type { QwenTextConfig } from '../models/qwen3_5-moe/text-config.ts'
-import { addScaledRows, gatherRows } from '../tensor/row-math.ts'
+import { addScaledRows, gatherRows, type RowSpan } from '../tensor/row-math.ts'
 
 /** Token ids of whole sequences of one length, row-major [batch, time]. No padding. */
 export interface TokenBatch {
@@ -129,9 +129,8 @@ export function gatherRouted(
   routed: RoutedRows,
   target: Float32Array,
 ): void {
-  forEachSpan(batches, routed, (batch, from, to) => {
-    const span = { rows: routed.rows, from, to, baseRow: batch.firstRow }
-    gatherRows(batch.normed, width, span, target, from - routed.from)
+  forEachSpan(batches, routed, ({ normed }, span) => {
+    gatherRows(normed, width, span, target, span.from - routed.from)
   })
 }
 
@@ -142,23 +141,22 @@ export function scatterRouted(
   routed: RoutedRows,
   values: Float32Array,
 ): void {
-  forEachSpan(batches, routed, (batch, from, to) => {
-    const span = { rows: routed.rows, from, to, baseRow: batch.firstRow }
-    addScaledRows(batch.hidden, width, span, routed.weights, values, from - routed.from)
+  forEachSpan(batches, routed, ({ hidden }, span) => {
+    addScaledRows(hidden, width, span, routed.weights, values, span.from - routed.from)
   })
 }
 
 function forEachSpan(
   batches: readonly MicroBatch[],
   { rows, from, to }: RoutedRows,
-  visit: (batch: MicroBatch, from: number, to: number) => void,
+  visit: (batch: MicroBatch, span: RowSpan) => void,
 ): void {
   let position = from
   for (const batch of batches) {
     const endRow = batch.firstRow + batch.batch * batch.time
     const begin = position
     while (position < to && (rows[position] ?? endRow) < endRow) position += 1
-    if (position > begin) visit(batch, begin, position)
+    if (position > begin) visit(batch, { rows, from: begin, to: position, baseRow: batch.firstRow })
     if (position === to) return
   }
 }

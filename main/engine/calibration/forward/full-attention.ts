@@ -5,6 +5,7 @@
 import type { QwenTextConfig } from '../../models/qwen3_5-moe/text-config.ts'
 import { GraphBuilder, type GraphInterceptor, type Value } from '../../onnx/graph-builder.ts'
 import { flatten, rmsNorm, splitLast, unflatten } from '../../onnx/graph-ops.ts'
+import { mixerInputs } from './mixer-inputs.ts'
 
 const SITE = 'self_attn'
 /** Tap sites of the cached tensors: keys after norm and rotation, values as projected. */
@@ -30,16 +31,7 @@ export function fullAttentionGraph(
 ): GraphBuilder {
   const graph = new GraphBuilder('full_attention', interceptors)
   const { hiddenSize: h, headCount, kvHeadCount, headDim } = config
-  const x = graph.input('x', ['batch', 'time', h])
-  const weight = (name: string, rows: number, cols: number): Value =>
-    graph.input(`${SITE}.${name}.weight`, [rows, cols])
-  const normed = flatten(
-    graph,
-    rmsNorm(graph, x, graph.input('input_layernorm.weight', [h]), config.rmsNormEps),
-    h,
-  )
-  const project = (name: string, rows: number): Value =>
-    graph.linear(normed, weight(name, rows, h), `${SITE}.${name}`)
+  const { x, weight, project } = mixerInputs(graph, config, SITE)
   const pairs = unflatten(graph, project('q_proj', 2 * headCount * headDim), x, [headCount, 2 * headDim])
   const [queries, gates] = splitLast(graph, pairs, [headDim, headDim])
   const keys = unflatten(graph, project('k_proj', kvHeadCount * headDim), x, [kvHeadCount, headDim])

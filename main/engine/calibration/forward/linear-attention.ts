@@ -5,6 +5,7 @@
 import type { QwenTextConfig } from '../../models/qwen3_5-moe/text-config.ts'
 import { GraphBuilder, type GraphInterceptor, type Value } from '../../onnx/graph-builder.ts'
 import { flatten, l2Norm, rmsNorm, silu, softplus, splitLast, unflatten } from '../../onnx/graph-ops.ts'
+import { mixerInputs } from './mixer-inputs.ts'
 
 const L2_EPSILON = 1e-6
 const SITE = 'linear_attn'
@@ -21,16 +22,7 @@ export function linearAttentionGraph(
   const { hiddenSize: h, linearValueHeadCount: valueHeads } = config
   const valueWidth = valueHeads * config.linearValueHeadDim
   const channels = 2 * config.linearKeyHeadCount * config.linearKeyHeadDim + valueWidth
-  const x = graph.input('x', ['batch', 'time', h])
-  const weight = (name: string, rows: number, cols: number): Value =>
-    graph.input(`${SITE}.${name}.weight`, [rows, cols])
-  const normed = flatten(
-    graph,
-    rmsNorm(graph, x, graph.input('input_layernorm.weight', [h]), config.rmsNormEps),
-    h,
-  )
-  const project = (name: string, rows: number): Value =>
-    graph.linear(normed, weight(name, rows, h), `${SITE}.${name}`)
+  const { x, weight, project } = mixerInputs(graph, config, SITE)
   const mixed = convolve(
     graph,
     config,
