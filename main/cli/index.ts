@@ -1,5 +1,5 @@
 /** The command line. Standard output carries results only; errors are one line on standard error and an exit code. */
-import { AppError } from '../../shared/errors/app-error.ts'
+import { AppError, withoutStack } from '../../shared/errors/app-error.ts'
 import { EXIT_CODES } from '../../shared/errors/codes.ts'
 import { buildFiles } from '../host/build-files.ts'
 import { usage } from './arguments.ts'
@@ -70,10 +70,9 @@ async function dispatch([name, ...rest]: readonly string[], context: CommandCont
 
 function reportError(error: AppError, argv: readonly string[], context: CommandContext): number {
   if (context.isTerminal) context.note('\r\u001b[K')
-  context.note(`error ${error.toLine()}\n`)
+  for (const line of error.toLines()) context.note(`error ${line}\n`)
   if (error.kind === 'bug' && error.stack !== undefined) context.note(`${error.stack}\n`)
-  if (argv.includes('--json'))
-    context.print(JSON.stringify({ error: { ...error.serialise(), stack: undefined } }))
+  if (argv.includes('--json')) context.print(JSON.stringify({ error: withoutStack(error.serialise()) }))
   return EXIT_CODES[error.kind]
 }
 

@@ -52,12 +52,15 @@ export class HostClient {
     'plan.make': (input) => this.#call('plan.make', input),
     'device.list': (input) => this.#call('device.list', input),
     'job.start': (input) => this.#call('job.start', input),
-    'job.cancel': async (input) => {
-      if (this.#jobs.crashed(input.jobId) === undefined) await this.#call('job.cancel', input)
-    },
+    'job.preflight': (input) => this.#call('job.preflight', input),
+    'job.pause': (input) => this.#control('job.pause', input),
+    'job.continue': (input) => this.#control('job.continue', input),
+    'job.cancel': (input) => this.#control('job.cancel', input),
     'job.get': async (input) => this.#jobs.crashed(input.jobId) ?? this.#call('job.get', input),
     'job.list': async (input) => [...this.#jobs.allCrashed(), ...(await this.#call('job.list', input))],
     'job.get_log': async (input) => this.#jobs.crashedLog(input.jobId) ?? this.#call('job.get_log', input),
+    'partial.list': (input) => this.#call('partial.list', input),
+    'partial.remove': (input) => this.#call('partial.remove', input),
     'host.shutdown': () => this.shutdown(),
   }
 
@@ -87,6 +90,14 @@ export class HostClient {
   #call<R extends HostRoute>(route: R, input: Parameters<HostApi[R]>[0]): ReturnType<HostApi[R]> {
     // The reply's type follows from the route; both ends are ours and built together.
     return this.#start().then((host) => this.#send(host, route, input)) as ReturnType<HostApi[R]>
+  }
+
+  /** There is nothing left to control of a job that went with its process. */
+  async #control(
+    route: 'job.pause' | 'job.continue' | 'job.cancel',
+    input: Parameters<HostApi['job.cancel']>[0],
+  ): Promise<void> {
+    if (this.#jobs.crashed(input.jobId) === undefined) await this.#call(route, input)
   }
 
   #start(): Promise<HostProcess> {

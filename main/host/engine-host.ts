@@ -1,7 +1,7 @@
 /** The engine host: answers HostApi calls, owns jobs. Runs in an Electron utility process or in a plain Node process; knows neither. */
 import { randomUUID } from 'node:crypto'
 import { basename } from 'node:path'
-import type { JobId } from '../../shared/domain/job.ts'
+import type { JobId, RunReport } from '../../shared/domain/job.ts'
 import { AppError } from '../../shared/errors/app-error.ts'
 import { listTensors, summariseCheckpoint } from '../engine/checkpoint/summarise-checkpoint.ts'
 import { planExport } from '../engine/pipeline/plan-export.ts'
@@ -12,6 +12,9 @@ import type { JobEnvironment } from './jobs/job-observer.ts'
 import { JobRecord } from './jobs/job-record.ts'
 import { openModel, type OpenedModel } from './jobs/prepare-run.ts'
 import { freeDiskBytes } from './jobs/free-disk.ts'
+import { ControlledJob } from './jobs/controlled-job.ts'
+import { listPartials, removePartialRun } from './jobs/partial-runs.ts'
+import { preflight } from './preflight/preflight.ts'
 import { runJob } from './jobs/run-job.ts'
 import { probeDevices } from './pool/probe-devices.ts'
 
@@ -24,10 +27,10 @@ export interface EngineHostOptions {
 const MAX_OPENED = 4
 
 export function createEngineHost(options: EngineHostOptions): HostApi {
-  const jobs = new Map<JobId, { readonly record: JobRecord; readonly done: Promise<void> }>()
+  const jobs = new Map<JobId, ControlledJob>()
   const opened = new Map<string, OpenedModel>()
 
-  const find = (jobId: JobId): JobRecord => {
+  const find = (jobId: JobId): ControlledJob => {
     const job = jobs.get(jobId)
     if (job === undefined) {
       throw new AppError('JOB_UNKNOWN', {
@@ -36,7 +39,7 @@ export function createEngineHost(options: EngineHostOptions): HostApi {
         remedy: 'start a run',
       })
     }
-    return job.record
+    return job
   }
 
   const reuse = async (checkpointPath: string): Promise<OpenedModel> => {
@@ -82,15 +85,26 @@ export function createEngineHost(options: EngineHostOptions): HostApi {
     },
     'device.list': () => probeDevices(options.environment.deviceWorkerFile),
     'job.start': (request) => Promise.resolve({ jobId: startJob(request, options, jobs) }),
-    'job.cancel': ({ jobId }) => {
-      find(jobId).apply({ kind: 'cancel_requested' })
+    'job.preflight': (request) => preflight(request, options.environment),
+    'job.pause': ({ jobId }) => {
+      find(jobId).pause()
       return Promise.resolve()
     },
-    'job.get': ({ jobId }) => Promise.resolve(find(jobId).snapshot()),
+    'job.continue': ({ jobId }) => {
+      find(jobId).continue()
+      return Promise.resolve()
+    },
+    'job.cancel': ({ jobId }) => {
+      find(jobId).cancel()
+      return Promise.resolve()
+    },
+    'job.get': ({ jobId }) => Promise.resolve(find(jobId).record.snapshot()),
     'job.list': () => Promise.resolve([...jobs.values()].map(({ record }) => record.snapshot())),
-    'job.get_log': ({ jobId }) => Promise.resolve(find(jobId).logLines),
+    'job.get_log': ({ jobId }) => Promise.resolve(find(jobId).record.logLines),
+    'partial.list': ({ folders }) => listPartials(folders),
+    'partial.remove': ({ partialPath }) => removePartialRun(partialPath),
     async 'host.shutdown'() {
-      for (const { record } of jobs.values()) record.apply({ kind: 'cancel_requested' })
+      for (const job of jobs.values()) job.cancel()
       await Promise.all([...jobs.values()].map(({ done }) => done))
     },
   }
@@ -99,7 +113,7 @@ export function createEngineHost(options: EngineHostOptions): HostApi {
 function startJob(
   request: HostStartRequest,
   { environment, emit }: EngineHostOptions,
-  jobs: Map<JobId, { readonly record: JobRecord; readonly done: Promise<void> }>,
+  jobs: Map<JobId, ControlledJob>,
 ): JobId {
   const jobId = `j_${randomUUID()}` as JobId
   const record = new JobRecord({
@@ -113,19 +127,8 @@ function startJob(
       emit('job.log', line)
     },
   })
-  const done = runJob(request, environment, record).then(
-    (report) => {
-      record.apply({ kind: 'succeeded', report })
-    },
-    (thrown: unknown) => {
-      const error = AppError.from(thrown)
-      if (error.kind === 'cancelled') record.apply({ kind: 'cancelled' })
-      else {
-        record.log('error', error.toLine())
-        record.apply({ kind: 'failed', error: error.serialise() })
-      }
-    },
-  )
-  jobs.set(jobId, { record, done })
+  const run = (isContinued: boolean): Promise<RunReport> =>
+    runJob(isContinued ? { ...request, canResume: true } : request, environment, record)
+  jobs.set(jobId, new ControlledJob(record, run))
   return jobId
 }

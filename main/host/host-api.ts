@@ -4,7 +4,9 @@
  */
 import type { CheckpointSummary, TensorPage } from '../../shared/domain/checkpoint-summary.ts'
 import type { JobId, JobLogLine, JobSnapshot } from '../../shared/domain/job.ts'
+import type { PartialState } from '../../shared/domain/partial-run.ts'
 import type { PlanSummary } from '../../shared/domain/plan-summary.ts'
+import type { PreflightReport } from '../../shared/domain/preflight.ts'
 import type { RecipeSummary } from '../../shared/domain/recipe-summary.ts'
 import type { RunOptions } from '../../shared/domain/run-options.ts'
 
@@ -20,6 +22,28 @@ export interface HostStartRequest {
   readonly canOverwrite?: boolean | undefined
   /** Continue an unfinished run of the same identity; start anew when there is none. */
   readonly canResume?: boolean | undefined
+}
+
+/** An unfinished run on disk; see PartialRun. */
+export interface HostPartial {
+  readonly partialPath: string
+  readonly outputPath: string
+  readonly state: PartialState
+  readonly problem: string | undefined
+  readonly sizeBytes: number
+  readonly doneTasks: number
+  readonly modifiedMs: number
+  /** What the run wrote about itself: data from a folder, not a permission to use its paths. */
+  readonly recorded: RecordedRun | undefined
+}
+
+/** The request of a run, as it lies beside its journal. */
+export interface RecordedRun {
+  readonly checkpointPath: string
+  readonly options: RunOptions
+  readonly calibrationPath?: string | undefined
+  readonly amaxPath?: string | undefined
+  readonly taskCount: number
 }
 
 export interface HostApi {
@@ -40,10 +64,17 @@ export interface HostApi {
     }[]
   >
   'job.start'(input: HostStartRequest): Promise<{ readonly jobId: JobId }>
+  'job.preflight'(input: HostStartRequest): Promise<PreflightReport>
+  'job.pause'(input: { readonly jobId: JobId }): Promise<void>
+  'job.continue'(input: { readonly jobId: JobId }): Promise<void>
   'job.cancel'(input: { readonly jobId: JobId }): Promise<void>
   'job.get'(input: { readonly jobId: JobId }): Promise<JobSnapshot>
   'job.list'(input: Record<string, never>): Promise<readonly JobSnapshot[]>
   'job.get_log'(input: { readonly jobId: JobId }): Promise<readonly JobLogLine[]>
+  /** Unfinished runs directly in these folders; what cannot be read is left out. */
+  'partial.list'(input: { readonly folders: readonly string[] }): Promise<readonly HostPartial[]>
+  /** Throws PARTIAL_UNKNOWN when the folder carries no journal of ours, OUTPUT_IN_USE while a run writes it. */
+  'partial.remove'(input: { readonly partialPath: string }): Promise<void>
   /** Stops every job cooperatively and releases the device; resolves when no native code runs any more. */
   'host.shutdown'(input: Record<string, never>): Promise<void>
 }
@@ -58,10 +89,15 @@ const HOST_ROUTES = {
   'plan.make': true,
   'device.list': true,
   'job.start': true,
+  'job.preflight': true,
+  'job.pause': true,
+  'job.continue': true,
   'job.cancel': true,
   'job.get': true,
   'job.list': true,
   'job.get_log': true,
+  'partial.list': true,
+  'partial.remove': true,
   'host.shutdown': true,
 } as const satisfies Record<HostRoute, true>
 

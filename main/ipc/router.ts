@@ -10,7 +10,7 @@ import {
   type RouteInput,
   type RouteName,
 } from '../../shared/contract/schemas.ts'
-import { AppError } from '../../shared/errors/app-error.ts'
+import { AppError, withoutStack } from '../../shared/errors/app-error.ts'
 import type { HandlerTable } from './handler-table.ts'
 import { isWithinInputBudget } from './input-budget.ts'
 
@@ -51,8 +51,7 @@ export class Router {
 
 /** The envelope of a refusal, without the stack: it names files of the installation. */
 export function errorReply(error: AppError): Reply<never> {
-  const { code, kind, subject, problem, remedy } = error
-  return { ok: false, error: { code, kind, subject, problem, remedy } }
+  return { ok: false, error: withoutStack(error.serialise()) }
 }
 
 export function forbiddenSender(): AppError {

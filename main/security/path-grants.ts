@@ -89,6 +89,21 @@ export class PathGrants {
     return stored.realPath
   }
 
+  /** The grant of exactly this real path and purpose, if there is one. */
+  find(path: string, purpose: GrantPurpose): GrantId | undefined {
+    for (const { grant, realPath } of this.#stored.values()) {
+      if (realPath === path && grant.purpose === purpose) return grant.grantId
+    }
+    return undefined
+  }
+
+  /** Real paths granted for a purpose. For the surface itself; the renderer never sees them. */
+  pathsFor(purpose: GrantPurpose): readonly string[] {
+    return [...this.#stored.values()]
+      .filter(({ grant }) => grant.purpose === purpose)
+      .map(({ realPath }) => realPath)
+  }
+
   /** A path as people see it: the home folder shortened. Never an authority. */
   display(path: string): string {
     if (path === this.#homeFolder) return '~'

@@ -2,7 +2,9 @@
 import type { AppInfo, FolderListing, PathGrant } from '../domain/app-info.ts'
 import type { CheckpointSummary, TensorPage } from '../domain/checkpoint-summary.ts'
 import type { JobId, JobLogLine, JobSnapshot } from '../domain/job.ts'
+import type { PartialRun } from '../domain/partial-run.ts'
 import type { PlanSummary } from '../domain/plan-summary.ts'
+import type { PreflightReport } from '../domain/preflight.ts'
 import type { RecipeSummary } from '../domain/recipe-summary.ts'
 import type { SerialisedError } from '../errors/app-error.ts'
 import type { RouteInput, RouteName } from './schemas.ts'
@@ -19,11 +21,18 @@ export interface RouteOutputs {
   'recipe.list': readonly RecipeSummary[]
   'plan.make': PlanSummary
   'job.start': { readonly jobId: JobId }
+  'job.preflight': PreflightReport
+  /** Stops within two seconds or one run of the device; the snapshot says `paused` when the device is released. */
+  'job.pause': undefined
+  'job.continue': undefined
   'job.cancel': undefined
   'job.get': JobSnapshot
   'job.list': readonly JobSnapshot[]
   'job.get_log': readonly JobLogLine[]
   'job.reveal_output': undefined
+  'job.partials': readonly PartialRun[]
+  'job.resume_partial': { readonly jobId: JobId }
+  'job.remove_partial': undefined
 }
 
 export type RouteOutput<R extends RouteName> = RouteOutputs[R]

@@ -5,6 +5,7 @@ import { DEVICES, DIALECTS, EXPERT_INPUT_SCALES, KV_CACHE_FORMATS, PROFILES } fr
 const shortText = z.string().check(z.minLength(1), z.maxLength(256))
 export const grantIdSchema = z.string().check(z.regex(/^g_[A-Za-z0-9_-]{8,64}$/))
 export const jobIdSchema = z.string().check(z.regex(/^j_[A-Za-z0-9_-]{1,64}$/))
+const partialIdSchema = z.string().check(z.regex(/^p_[A-Za-z0-9_-]{1,64}$/))
 export const entryIdSchema = z.string().check(z.regex(/^e_[A-Za-z0-9_-]{1,64}$/))
 const wholeNumber = (minimum: number, maximum: number) => z.int().check(z.gte(minimum), z.lte(maximum))
 
@@ -27,6 +28,18 @@ export const runOptionsSchema = z.strictObject({
 
 export const grantPurposeSchema = z.enum(['checkpoint', 'output', 'calibration', 'recipe'])
 
+const startSchema = z.strictObject({
+  grantId: grantIdSchema,
+  options: runOptionsSchema,
+  /** undefined = the built-in calibration set. */
+  calibrationGrantId: z.optional(grantIdSchema),
+  /** Folder that will hold the output folder; undefined = beside the checkpoint. */
+  outputGrantId: z.optional(grantIdSchema),
+  outputName: outputNameSchema,
+  /** What to do with an unfinished or finished output of this name. @default new: refuse it */
+  mode: z.optional(z.enum(['new', 'resume', 'overwrite'])),
+})
+
 export const REQUEST_SCHEMAS = {
   'app.get_info': z.strictObject({}),
   'grant.pick': z.strictObject({ purpose: grantPurposeSchema }),
@@ -42,22 +55,25 @@ export const REQUEST_SCHEMAS = {
   }),
   'recipe.list': z.strictObject({}),
   'plan.make': z.strictObject({ grantId: grantIdSchema, options: runOptionsSchema }),
-  'job.start': z.strictObject({
-    grantId: grantIdSchema,
-    options: runOptionsSchema,
-    /** undefined = the built-in calibration set. */
-    calibrationGrantId: z.optional(grantIdSchema),
-    /** Folder that will hold the output folder; undefined = beside the checkpoint. */
-    outputGrantId: z.optional(grantIdSchema),
-    outputName: outputNameSchema,
-    /** What to do with an unfinished or finished output of this name. @default new: refuse it */
-    mode: z.optional(z.enum(['new', 'resume', 'overwrite'])),
-  }),
+  'job.start': startSchema,
+  /** What stands in the way of the same request, everything at once. */
+  'job.preflight': startSchema,
+  'job.pause': z.strictObject({ jobId: jobIdSchema }),
+  'job.continue': z.strictObject({ jobId: jobIdSchema }),
   'job.cancel': z.strictObject({ jobId: jobIdSchema }),
   'job.get': z.strictObject({ jobId: jobIdSchema }),
   'job.list': z.strictObject({}),
   'job.get_log': z.strictObject({ jobId: jobIdSchema }),
   'job.reveal_output': z.strictObject({ jobId: jobIdSchema }),
+  /** Unfinished runs in this folder, or without one in every folder where exports of this session and of recent runs go. */
+  'job.partials': z.strictObject({ outputGrantId: z.optional(grantIdSchema) }),
+  'job.resume_partial': z.strictObject({
+    partialId: partialIdSchema,
+    /** Needed where the listing names no grant of its own. */
+    grantId: z.optional(grantIdSchema),
+    calibrationGrantId: z.optional(grantIdSchema),
+  }),
+  'job.remove_partial': z.strictObject({ partialId: partialIdSchema }),
 } as const
 
 export type RouteName = keyof typeof REQUEST_SCHEMAS

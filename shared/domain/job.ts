@@ -18,6 +18,10 @@ export interface StageProgress {
 export type JobState =
   | { readonly kind: 'queued' }
   | { readonly kind: 'running'; readonly stage: StageName }
+  /** Stopping at the next opportunity; the stage is the one that was interrupted. */
+  | { readonly kind: 'pausing'; readonly stage: StageName }
+  /** Device and memory are released, what is finished is on disk; goes on from there when it is continued. */
+  | { readonly kind: 'paused'; readonly stage: StageName }
   | { readonly kind: 'cancelling'; readonly stage: StageName }
   | { readonly kind: 'cancelled' }
   | { readonly kind: 'failed'; readonly error: SerialisedError }
@@ -25,6 +29,9 @@ export type JobState =
 
 export type JobEvent =
   | { readonly kind: 'stage_started'; readonly stage: StageName }
+  | { readonly kind: 'pause_requested' }
+  | { readonly kind: 'paused' }
+  | { readonly kind: 'continued' }
   | { readonly kind: 'cancel_requested' }
   | { readonly kind: 'cancelled' }
   | { readonly kind: 'failed'; readonly error: SerialisedError }
@@ -39,13 +46,17 @@ export function transition(state: JobState, event: JobEvent): JobState {
   if (isFinished(state)) return state
   switch (event.kind) {
     case 'stage_started':
-      return state.kind === 'cancelling' ? state : { kind: 'running', stage: event.stage }
+      return state.kind === 'queued' || state.kind === 'running'
+        ? { kind: 'running', stage: event.stage }
+        : state
+    case 'pause_requested':
+      return state.kind === 'running' ? { kind: 'pausing', stage: state.stage } : state
+    case 'paused':
+      return state.kind === 'pausing' ? { kind: 'paused', stage: state.stage } : state
+    case 'continued':
+      return state.kind === 'paused' ? { kind: 'running', stage: state.stage } : state
     case 'cancel_requested':
-      return state.kind === 'running'
-        ? { kind: 'cancelling', stage: state.stage }
-        : state.kind === 'queued'
-          ? { kind: 'cancelled' }
-          : state
+      return afterCancel(state)
     case 'cancelled':
       return { kind: 'cancelled' }
     case 'failed':
@@ -53,6 +64,12 @@ export function transition(state: JobState, event: JobEvent): JobState {
     case 'succeeded':
       return { kind: 'succeeded', report: event.report }
   }
+}
+
+/** What runs is asked to stop; what does not run is over at once. */
+function afterCancel(state: JobState): JobState {
+  if (state.kind === 'running' || state.kind === 'pausing') return { kind: 'cancelling', stage: state.stage }
+  return state.kind === 'queued' || state.kind === 'paused' ? { kind: 'cancelled' } : state
 }
 
 export interface UncoveredExpert {

@@ -12,6 +12,8 @@ export interface AppErrorDetails {
   /** What the user can do, as an imperative clause without a full stop. */
   readonly remedy: string
   readonly cause?: unknown
+  /** Found with it, when a check looked for everything at once. */
+  readonly further?: readonly SerialisedError[] | undefined
 }
 
 /** Plain form that crosses processes and threads (structured clone and JSON safe). */
@@ -23,6 +25,15 @@ export interface SerialisedError {
   readonly remedy: string
   /** Stack of the origin, for the log only. */
   readonly stack?: string
+  /** Other problems of the same request, in the order in which they should be read. */
+  readonly further?: readonly SerialisedError[]
+}
+
+/** As others than the log may see it: the stack names files of the installation. */
+export function withoutStack(error: SerialisedError): SerialisedError {
+  const { code, kind, subject, problem, remedy, further } = error
+  const shown = { code, kind, subject, problem, remedy }
+  return further === undefined ? shown : { ...shown, further: further.map(withoutStack) }
 }
 
 export class AppError extends Error {
@@ -31,6 +42,7 @@ export class AppError extends Error {
   readonly subject: string
   readonly problem: string
   readonly remedy: string
+  readonly further: readonly SerialisedError[]
 
   constructor(code: ErrorCode, details: AppErrorDetails) {
     super(`${code}: ${details.subject}: ${details.problem}. ${capitalise(details.remedy)}.`, {
@@ -42,6 +54,16 @@ export class AppError extends Error {
     this.subject = details.subject
     this.problem = details.problem
     this.remedy = details.remedy
+    this.further = details.further ?? []
+  }
+
+  /** Several problems as one error: the first with the others behind it. At least one is needed. */
+  static all(errors: readonly AppError[]): AppError {
+    const [first, ...rest] = errors
+    invariant(first !== undefined, 'there is nothing to report')
+    if (rest.length === 0) return first
+    const { code, subject, problem, remedy } = first
+    return new AppError(code, { subject, problem, remedy, further: rest.map((error) => error.serialise()) })
   }
 
   /** One line for a terminal; control characters of hostile names are replaced, so it cannot become two. */
@@ -49,11 +71,18 @@ export class AppError extends Error {
     return this.message.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, ' ')
   }
 
+  /** One line for each problem. */
+  toLines(): readonly string[] {
+    return [this.toLine(), ...this.further.map((error) => AppError.revive(error).toLine())]
+  }
+
   serialise(): SerialisedError {
-    const { code, kind, subject, problem, remedy, stack } = this
-    return stack === undefined
-      ? { code, kind, subject, problem, remedy }
-      : { code, kind, subject, problem, remedy, stack }
+    const { code, kind, subject, problem, remedy, stack, further } = this
+    return {
+      ...{ code, kind, subject, problem, remedy },
+      ...(stack === undefined ? {} : { stack }),
+      ...(further.length === 0 ? {} : { further }),
+    }
   }
 
   static revive(error: SerialisedError): AppError {

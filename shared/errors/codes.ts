@@ -2,7 +2,8 @@
  * Every error code of the product with its kind. A code is a promise: scripts match on it, so it is never renamed.
  * The kind decides the exit code of the command line and how the window shows the error.
  */
-export type ErrorKind = 'input' | 'data' | 'environment' | 'unsupported' | 'quality' | 'cancelled' | 'bug'
+export type ErrorKind =
+  'input' | 'data' | 'environment' | 'unsupported' | 'quality' | 'cancelled' | 'stopped' | 'bug'
 
 export const ERROR_KINDS = {
   // input: the user can fix it
@@ -12,6 +13,7 @@ export const ERROR_KINDS = {
   RECIPE_PATTERN_UNMATCHED: 'input',
   RECIPE_GROUP_MIXED: 'input',
   OUTPUT_NOT_EMPTY: 'input',
+  OUTPUT_IN_USE: 'input',
   OUTPUT_INSIDE_SOURCE: 'input',
   SOURCE_INSIDE_OUTPUT: 'input',
   CHECKPOINT_NOT_FOUND: 'input',
@@ -26,6 +28,7 @@ export const ERROR_KINDS = {
   GRANT_UNKNOWN: 'input',
   JOB_UNKNOWN: 'input',
   JOB_RUNNING: 'input',
+  PARTIAL_UNKNOWN: 'input',
   // data: the file is wrong, permanently
   SAFETENSORS_HEADER_INVALID: 'data',
   SAFETENSORS_TRUNCATED: 'data',
@@ -52,6 +55,7 @@ export const ERROR_KINDS = {
   BLOCK_SIZE_UNSUPPORTED: 'unsupported',
   FORMAT_UNSUPPORTED: 'unsupported',
   DIALECT_UNSUPPORTED: 'unsupported',
+  ENGINE_REFUSES: 'unsupported',
   // environment: may work later or elsewhere
   DISK_FULL: 'environment',
   PERMISSION_DENIED: 'environment',
@@ -60,6 +64,8 @@ export const ERROR_KINDS = {
   DEVICE_UNAVAILABLE: 'environment',
   DEVICE_OUT_OF_MEMORY: 'environment',
   DEVICE_LOST: 'environment',
+  DEVICE_RESULT_WRONG: 'environment',
+  MEMORY_SHORT: 'environment',
   WORKER_CRASHED: 'environment',
   HOST_CRASHED: 'environment',
   // quality: finished, but a declared bound failed
@@ -69,12 +75,13 @@ export const ERROR_KINDS = {
   // security: refused messages
   FORBIDDEN_SENDER: 'input',
   CANCELLED: 'cancelled',
+  STOPPED: 'stopped',
   INVARIANT: 'bug',
 } as const satisfies Record<string, ErrorKind>
 
 export type ErrorCode = keyof typeof ERROR_KINDS
 
-/** Process exit code of the command line for each kind (see docs: 0 done, 1 quality, 2 input, 3 environment, 130 cancelled, 70 our bug). */
+/** Process exit code of the command line for each kind (see docs: 0 done, 1 quality, 2 input, 3 environment, 130 cancelled, 143 stopped by the system, 70 our bug). */
 export const EXIT_CODES = {
   quality: 1,
   input: 2,
@@ -82,5 +89,6 @@ export const EXIT_CODES = {
   unsupported: 2,
   environment: 3,
   cancelled: 130,
+  stopped: 143,
   bug: 70,
 } as const satisfies Record<ErrorKind, number>

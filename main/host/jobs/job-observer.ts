@@ -13,6 +13,7 @@ export interface JobObserver {
   /** Tokens routed to each expert of a layer so far. */
   expertTokens(layerIndex: number, tokens: readonly number[]): void
   log(level: 'debug' | 'info' | 'warn' | 'error', message: string): void
+  /** The run is to end at the next opportunity, for good or to be continued later: it was cancelled or paused. */
   isCancelled(): boolean
 }
 

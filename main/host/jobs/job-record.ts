@@ -31,6 +31,9 @@ export class JobRecord implements JobObserver {
   readonly logLines: JobLogLine[] = []
   private readonly options: JobRecordOptions
   private readonly startedMs = performance.now()
+  /** Time in which it was paused does not count as elapsed. */
+  private pausedMs = 0
+  private pausedSinceMs: number | undefined
   private readonly stages = new Map<StageName, StageProgress>(
     STAGE_NAMES.map((name) => [name, { name, state: 'waiting', done: 0, total: 0, unit: 'steps' }]),
   )
@@ -61,6 +64,8 @@ export class JobRecord implements JobObserver {
   apply(event: JobEvent): void {
     const next = transition(this.state, event)
     if (next === this.state) return
+    if (this.state.kind === 'paused') this.endPause()
+    if (next.kind === 'paused') this.beginPause()
     this.state = next
     this.publishNow()
   }
@@ -109,7 +114,7 @@ export class JobRecord implements JobObserver {
   }
 
   isCancelled(): boolean {
-    return this.state.kind === 'cancelling' || this.state.kind === 'cancelled'
+    return ['pausing', 'paused', 'cancelling', 'cancelled'].includes(this.state.kind)
   }
 
   snapshot(): JobSnapshot {
@@ -124,11 +129,24 @@ export class JobRecord implements JobObserver {
       layerCount: this.layerCount,
       expertCount: this.expertCount,
       activeLayer: this.activeLayer,
-      elapsedMs: performance.now() - this.startedMs,
+      elapsedMs: (this.pausedSinceMs ?? performance.now()) - this.startedMs - this.pausedMs,
       bytesPerSecond,
       etaMs: this.eta(bytesPerSecond),
       expertTokens: this.tokens,
     }
+  }
+
+  private beginPause(): void {
+    this.pausedSinceMs = performance.now()
+    this.window.length = 0
+    this.activeLayer = undefined
+  }
+
+  /** What is done counts again as soon as the stages say so. */
+  private endPause(): void {
+    if (this.pausedSinceMs !== undefined) this.pausedMs += performance.now() - this.pausedSinceMs
+    this.pausedSinceMs = undefined
+    for (const [name, stage] of this.stages) this.stages.set(name, { ...stage, state: 'waiting', done: 0 })
   }
 
   private addToWindow(doneBytes: number): void {

@@ -12,9 +12,15 @@ import type { TaskResult } from '../../workers/export-protocol.ts'
 export const JOURNAL_NAME = 'journal.jsonl'
 /** CWE-770: a 397B export has about 100,000 tasks of some 500 bytes. */
 const MAX_JOURNAL_BYTES = 1024 * 1024 * 1024
+/** One entry of some 120 characters for every source shard. */
+const MAX_HEAD_BYTES = 1024 * 1024
 /** Between commits at least this, and at least this many times the length of the last one: a slow disk is not asked for more than 5 %. */
 const SHORTEST_INTERVAL_MS = 200
 const INTERVAL_OVER_COMMIT = 20
+
+/** Differences told with their values; the rest by name. */
+const MAX_DESCRIBED = 4
+const DIGEST = /^[0-9a-f]{64}$/
 
 /** What a run is; two runs with equal identity write equal bytes. Values are digests or small facts, keys name what differs. */
 export type RunIdentity = Readonly<Record<string, string>>
@@ -135,6 +141,24 @@ export async function readJournal(path: string): Promise<ReadJournal | undefined
   return { identity, tasks, validBytes }
 }
 
+/** Identity alone, from the first line; undefined when that is not complete. Throws JOURNAL_INVALID and what the file system says. */
+export async function readJournalHead(path: string): Promise<RunIdentity | undefined> {
+  try {
+    const handle = await open(path, 'r')
+    try {
+      const { buffer, bytesRead } = await handle.read(new Uint8Array(MAX_HEAD_BYTES), 0, MAX_HEAD_BYTES, 0)
+      const end = buffer.subarray(0, bytesRead).indexOf(0x0a)
+      if (end === -1 && bytesRead === MAX_HEAD_BYTES) throw invalid(path, 'its first line has no end')
+      if (end === -1) return undefined
+      return readIdentity(path, parseLine(path, Buffer.from(buffer.buffer, 0, end).toString('utf8'), 1))
+    } finally {
+      await handle.close()
+    }
+  } catch (error: unknown) {
+    throw fromFsError(error, path, 'read')
+  }
+}
+
 /** undefined only when there is no file: whoever hears that starts anew and removes what is there. */
 async function readBounded(path: string): Promise<Buffer | undefined> {
   try {
@@ -147,16 +171,24 @@ async function readBounded(path: string): Promise<Buffer | undefined> {
   }
 }
 
-/** Throws RESUME_MISMATCH naming everything that differs. */
+/** Throws RESUME_MISMATCH naming everything that differs, with both values where a person can read them. */
 export function checkIdentity(path: string, found: RunIdentity, expected: RunIdentity): void {
   const keys = [...new Set([...Object.keys(found), ...Object.keys(expected)])].sort()
   const different = keys.filter((key) => found[key] !== expected[key])
   if (different.length === 0) return
   throw new AppError('RESUME_MISMATCH', {
     subject: path,
-    problem: `the unfinished run is another one: ${different.join(', ')} changed`,
+    problem: `the unfinished run is another one: ${different.join(', ')} changed${describe(different, found, expected)}`,
     remedy: 'give the same source, recipe, options and data, or start again with --overwrite',
   })
+}
+
+function describe(keys: readonly string[], found: RunIdentity, expected: RunIdentity): string {
+  const readable = keys.filter((key) => !DIGEST.test(found[key] ?? '') && !DIGEST.test(expected[key] ?? ''))
+  return readable
+    .slice(0, MAX_DESCRIBED)
+    .map((key) => `; ${key} was ${found[key] ?? 'not there'}, is ${expected[key] ?? 'not there'}`)
+    .join('')
 }
 
 export function digest(...parts: readonly (string | Uint8Array)[]): string {

@@ -20,6 +20,7 @@ import { AppError } from '../../../shared/errors/app-error.ts'
 import { fromFsError } from '../../engine/io/node/fs-error.ts'
 import { isInside } from '../../security/is-inside.ts'
 
+export const PARTIAL_SUFFIX = '.partial'
 const WRITE_PIECE_CHARACTERS = 256 * 1024
 
 export interface OutputFolder {
@@ -38,7 +39,7 @@ export async function checkOutput(
     throw fromFsError(error, sourcePath, 'read')
   })
   refuseNesting(finalPath, source)
-  const partialPath = `${finalPath}.partial`
+  const partialPath = `${finalPath}${PARTIAL_SUFFIX}`
   refuseNesting(partialPath, source)
   for (const path of [finalPath, partialPath]) {
     if (canOverwrite || (canResume && path === partialPath)) continue

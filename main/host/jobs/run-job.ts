@@ -2,8 +2,7 @@
  * One run from request to published export: prepare, preflight, sweep, seal, check. The partial folder is removed when the input of a new
  * run was wrong; whatever else ends a run leaves it to be continued, and nothing published.
  */
-import { open, readFile, rm, type FileHandle } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { open, readFile, type FileHandle } from 'node:fs/promises'
 import type { RunReport } from '../../../shared/domain/job.ts'
 import { formatBytes } from '../../../shared/domain/format-text.ts'
 import { AppError } from '../../../shared/errors/app-error.ts'
@@ -14,11 +13,11 @@ import {
   type ResolvedScales,
 } from '../../engine/pipeline/resolve-activation-scales.ts'
 import type { HostStartRequest } from '../host-api.ts'
+import { findProblems } from '../preflight/preflight.ts'
 import { WorkerPool } from '../pool/worker-pool.ts'
 import { calibrateAndExport } from './calibrate-stage.ts'
 import { checkPublished } from './check-export.ts'
 import { cancelled, ExportSweep } from './export-sweep.ts'
-import { freeDiskBytes } from './free-disk.ts'
 import { JobClock } from './job-clock.ts'
 import { keepLog, type LoggedObserver } from './job-log.ts'
 import type { JobEnvironment, JobObserver } from './job-observer.ts'
@@ -28,15 +27,13 @@ import { makeReport } from './make-report.ts'
 import { releaseGarbage } from './release-garbage.ts'
 import { runIdentity } from './run-identity.ts'
 import type { CalibrationOutcome } from './run-parts.ts'
-import { closeAll, journalPath, openWorkFolder, type WorkFolder } from './work-folder.ts'
+import { closeAll, openWorkFolder, type WorkFolder } from './work-folder.ts'
 import { sealExport, writeActivationScales } from './seal-export.ts'
 
 /** Tasks handed to the pool ahead of the workers, per worker: enough to keep them busy, few enough to bound memory. */
 const TASKS_AHEAD_PER_WORKER = 3
 /** Messages to and from the workers are garbage that the collector sees no hurry with; see release-garbage.ts. */
 const TASKS_BETWEEN_COLLECTIONS = 128
-/** Free space that must remain beyond the planned bytes, for side files and the file system itself. */
-const DISK_MARGIN_BYTES = 64 * 1024 * 1024
 
 /** Runs a job to its report. Throws AppError; CANCELLED when the observer says so. */
 export async function runJob(
@@ -49,11 +46,13 @@ export async function runJob(
   observer.stageStarted('plan', 1, 'steps')
   const prepared = await prepareRun(request.checkpointPath, request.options, request.amaxPath)
   observer.setModel(prepared.model.text.layerCount, prepared.model.text.expertCount)
+  const { errors, warnings } = await findProblems(request, environment, prepared)
+  if (errors.length > 0) throw AppError.all(errors)
+  for (const { subject, problem } of warnings) observer.log('warn', `${subject}: ${problem}`)
   const output = await checkOutput(request.outputPath, request.checkpointPath, {
     canOverwrite: request.canOverwrite === true,
     canResume: request.canResume === true,
   })
-  await checkDisk(output, prepared.plan.outputBytes, request.canResume === true)
   for (const problem of prepared.model.problems)
     observer.log('warn', `${problem.subject}: ${problem.message}`)
   const { tensors, outputBytes } = prepared.plan
@@ -87,7 +86,7 @@ async function writeExport(writing: Writing): Promise<RunReport> {
   const { plan, checkpoint, folder } = prepared
   const workerCount = request.options.workers === 0 ? environment.cpuCount : request.options.workers
   const identity = await runIdentity(request, prepared, environment.version)
-  const work = await openWorkFolder(output, plan, identity, request.canResume === true)
+  const work = await openWorkFolder(output, plan, identity, request)
   if (work.finished.size > 0) {
     observer.log(
       'info',
@@ -126,8 +125,7 @@ async function writeExport(writing: Writing): Promise<RunReport> {
     observer.stageStarted('verify', 1, 'steps')
     await checkPublished(output.partialPath, plan)
     if (observer.isCancelled()) throw cancelled()
-    await work.journal.close()
-    await rm(journalPath(output), { force: true })
+    await work.finish()
     await publish(output)
     observer.stageDone('verify')
     clock.mark('verify')
@@ -137,8 +135,8 @@ async function writeExport(writing: Writing): Promise<RunReport> {
     throw error
   } finally {
     await pool.close()
-    await work.journal.close().catch(() => undefined)
-    await closeAll([...sources, ...work.shards])
+    await closeAll(sources)
+    await work.close()
   }
 }
 
@@ -198,17 +196,5 @@ async function openSource(path: string): Promise<FileHandle> {
     return await open(path, 'r')
   } catch (error: unknown) {
     throw fromFsError(error, path, 'read')
-  }
-}
-
-async function checkDisk(output: OutputFolder, neededBytes: number, isResumed: boolean): Promise<void> {
-  if (isResumed) return // its shards have their full size already
-  const freeBytes = await freeDiskBytes(dirname(output.finalPath))
-  if (freeBytes !== undefined && freeBytes < neededBytes + DISK_MARGIN_BYTES) {
-    throw new AppError('DISK_FULL', {
-      subject: dirname(output.finalPath),
-      problem: `the export needs ${formatBytes(neededBytes, 'en')}, ${formatBytes(freeBytes, 'en')} are free`,
-      remedy: 'free some space or choose another output folder',
-    })
   }
 }

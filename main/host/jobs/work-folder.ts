@@ -1,50 +1,130 @@
 /** The partial folder of a run while tensors are written: open shards, journal and what an earlier attempt has finished. */
-import type { FileHandle } from 'node:fs/promises'
+import { rm, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
+import { invariant } from '../../../shared/errors/app-error.ts'
 import { fromFsError } from '../../engine/io/node/fs-error.ts'
 import type { ExportPlan } from '../../engine/pipeline/export-plan.ts'
 import type { TaskResult } from '../../workers/export-protocol.ts'
-import { checkIdentity, Journal, JOURNAL_NAME, readJournal, type RunIdentity } from './journal.ts'
+import type { HostStartRequest } from '../host-api.ts'
+import { lockFolder, refuseIfLocked } from './folder-lock.ts'
+import {
+  checkIdentity,
+  Journal,
+  JOURNAL_NAME,
+  readJournal,
+  type ReadJournal,
+  type RunIdentity,
+} from './journal.ts'
 import { createPartial, createShard, reopenShard, type OutputFolder } from './output-folder.ts'
+import { runRecordPath, writeRunRecord } from './run-record.ts'
 
 export interface WorkFolder {
   readonly shards: readonly FileHandle[]
   readonly journal: Journal
   /** By task index; empty for a new run. */
   readonly finished: ReadonlyMap<number, TaskResult>
+  /** Closes the journal and removes what only an unfinished run needs; the folder is then the export. */
+  finish(): Promise<void>
+  /** Closes every file and gives the folder back to whoever wants to go on. Idempotent; never rejects. */
+  close(): Promise<void>
 }
+
+type OpenFiles = Pick<WorkFolder, 'shards' | 'journal' | 'finished'>
 
 export function journalPath(output: OutputFolder): string {
   return join(output.partialPath, 'quantmill', JOURNAL_NAME)
 }
 
-/** Starts a new partial folder, or continues one. Throws RESUME_MISMATCH, JOURNAL_INVALID and what the file system says. */
+/** Starts a new partial folder, or continues one. Throws RESUME_MISMATCH, JOURNAL_INVALID, OUTPUT_IN_USE and what the file system says. */
 export async function openWorkFolder(
   output: OutputFolder,
   plan: ExportPlan,
   identity: RunIdentity,
-  canResume: boolean,
+  request: HostStartRequest,
 ): Promise<WorkFolder> {
-  const continued = canResume ? await continueWork(output, plan, identity) : undefined
-  if (continued !== undefined) return continued
-  await createPartial(output)
-  const shards: FileHandle[] = []
-  for (const shard of plan.shards) {
-    shards.push(await createShard(join(output.partialPath, shard.fileName), shard.sizeBytes, shard.header))
+  await refuseIfLocked(output.partialPath)
+  const read = request.canResume === true ? await readJournal(journalPath(output)) : undefined
+  if (read !== undefined) {
+    checkIdentity(journalPath(output), read.identity, identity)
+    const continued = await whileLocked(output, () => continueWork(output, plan, read))
+    if (continued !== undefined) return continued
   }
-  const journal = await Journal.create(journalPath(output), identity, () => syncAll(shards))
-  return { shards, journal, finished: new Map() }
+  await createPartial(output)
+  const begun = await whileLocked(output, () => beginWork(output, plan, identity, request))
+  invariant(begun !== undefined, 'a new partial folder cannot be what an earlier run left')
+  return begun
 }
 
-async function continueWork(
+/** Opens under the lock; gives it back when there is nothing to work with. */
+async function whileLocked(
+  output: OutputFolder,
+  openFiles: () => Promise<OpenFiles | undefined>,
+): Promise<WorkFolder | undefined> {
+  const unlock = await lockFolder(output.partialPath)
+  try {
+    const files = await openFiles()
+    if (files !== undefined) return { ...files, ...endings(output, files, unlock) }
+  } catch (error: unknown) {
+    await unlock()
+    throw error
+  }
+  await unlock()
+  return undefined
+}
+
+function endings(
+  output: OutputFolder,
+  { journal, shards }: OpenFiles,
+  unlock: () => Promise<void>,
+): Pick<WorkFolder, 'finish' | 'close'> {
+  return {
+    finish: async () => {
+      try {
+        await journal.close()
+        await rm(runRecordPath(output.partialPath), { force: true })
+        await unlock()
+        // Last: as long as it is there, a kill costs nothing.
+        await rm(journalPath(output), { force: true })
+      } catch (error: unknown) {
+        throw fromFsError(error, output.partialPath, 'write')
+      }
+    },
+    close: async () => {
+      await journal.close().catch(() => undefined)
+      await closeAll(shards)
+      await unlock().catch(() => undefined) // a lock that stays counts only while this process lives
+    },
+  }
+}
+
+/** Request and journal first: from then on the folder says whose it is, and can be continued or removed. */
+async function beginWork(
   output: OutputFolder,
   plan: ExportPlan,
   identity: RunIdentity,
-): Promise<WorkFolder | undefined> {
-  const path = journalPath(output)
-  const read = await readJournal(path)
-  if (read === undefined) return undefined
-  checkIdentity(path, read.identity, identity)
+  request: HostStartRequest,
+): Promise<OpenFiles> {
+  await writeRunRecord(output.partialPath, request, plan.tasks.length)
+  const shards: FileHandle[] = []
+  const journal = await Journal.create(journalPath(output), identity, () => syncAll(shards))
+  try {
+    for (const shard of plan.shards) {
+      shards.push(await createShard(join(output.partialPath, shard.fileName), shard.sizeBytes, shard.header))
+    }
+    return { shards, journal, finished: new Map() }
+  } catch (error: unknown) {
+    await closeAll(shards)
+    await journal.close()
+    throw error
+  }
+}
+
+/** undefined when a shard is not what the plan says: the run died before it was made, or somebody else touched it. */
+async function continueWork(
+  output: OutputFolder,
+  plan: ExportPlan,
+  read: ReadJournal,
+): Promise<OpenFiles | undefined> {
   const shards: FileHandle[] = []
   for (const shard of plan.shards) {
     const handle = await reopenShard(join(output.partialPath, shard.fileName), shard.sizeBytes, shard.header)
@@ -54,7 +134,7 @@ async function continueWork(
     }
     shards.push(handle)
   }
-  const journal = await Journal.reopen(path, read.validBytes, () => syncAll(shards))
+  const journal = await Journal.reopen(journalPath(output), read.validBytes, () => syncAll(shards))
   return { shards, journal, finished: read.tasks }
 }
 

@@ -1,37 +1,43 @@
 /** Runs: every path of a request comes from a grant with the right purpose. */
+import type { RouteInput } from '../../../shared/contract/schemas.ts'
 import type { JobId } from '../../../shared/domain/job.ts'
 import { AppError } from '../../../shared/errors/app-error.ts'
+import type { HostStartRequest } from '../../host/host-api.ts'
 import type { HandlerTable } from '../handler-table.ts'
+import type { OutputPaths } from '../output-paths.ts'
 import { outputPathOf } from '../output-path.ts'
 import { runOptionsOf } from '../run-options.ts'
 import type { Surface } from '../surface.ts'
 import { withoutStack } from '../without-stack.ts'
 
-type JobRoutes = 'job.start' | 'job.cancel' | 'job.get' | 'job.list' | 'job.get_log' | 'job.reveal_output'
+type JobRoutes =
+  | 'job.start'
+  | 'job.preflight'
+  | 'job.pause'
+  | 'job.continue'
+  | 'job.cancel'
+  | 'job.get'
+  | 'job.list'
+  | 'job.get_log'
+  | 'job.reveal_output'
 
-export function jobHandlers(surface: Surface): Pick<HandlerTable, JobRoutes> {
+export function jobHandlers(surface: Surface, outputs: OutputPaths): Pick<HandlerTable, JobRoutes> {
   const { grants, host } = surface
-  const outputs = new Map<string, string>()
   return {
     'job.start': async (input) => {
-      const checkpointPath = await grants.resolve(input.grantId, 'checkpoint')
-      const outputPath = await outputPathOf({
-        checkpointPath,
-        grantedFolder: await resolveOptional(surface, input.outputGrantId, 'output'),
-        outputName: input.outputName,
-        sampleFolder: surface.sampleFolder,
-        exportsFolder: surface.exportsFolder,
-      })
-      const started = await host['job.start']({
-        checkpointPath,
-        outputPath,
-        options: await runOptionsOf(input.options, grants),
-        calibrationPath: await resolveOptional(surface, input.calibrationGrantId, 'calibration'),
-        canResume: input.mode === 'resume',
-        canOverwrite: input.mode === 'overwrite',
-      })
-      outputs.set(started.jobId, outputPath)
+      const request = await requestOf(surface, input)
+      const started = await host['job.start'](request)
+      outputs.set(started.jobId, request)
       return started
+    },
+    'job.preflight': async (input) => host['job.preflight'](await requestOf(surface, input)),
+    'job.pause': async ({ jobId }) => {
+      await host['job.pause']({ jobId: brand(jobId) })
+      return undefined
+    },
+    'job.continue': async ({ jobId }) => {
+      await host['job.continue']({ jobId: brand(jobId) })
+      return undefined
     },
     'job.cancel': async ({ jobId }) => {
       await host['job.cancel']({ jobId: brand(jobId) })
@@ -41,7 +47,7 @@ export function jobHandlers(surface: Surface): Pick<HandlerTable, JobRoutes> {
     'job.list': async () => (await host['job.list']({})).map(withoutStack),
     'job.get_log': ({ jobId }) => host['job.get_log']({ jobId: brand(jobId) }),
     'job.reveal_output': ({ jobId }) => {
-      const path = outputs.get(jobId)
+      const path = outputs.pathOf(jobId)
       if (path === undefined) throw refused('JOB_UNKNOWN', jobId, 'there is no such run', 'start a run')
       if (surface.revealFolder === undefined) {
         throw refused(
@@ -54,6 +60,26 @@ export function jobHandlers(surface: Surface): Pick<HandlerTable, JobRoutes> {
       surface.revealFolder(path)
       return Promise.resolve(undefined)
     },
+  }
+}
+
+async function requestOf(surface: Surface, input: RouteInput<'job.start'>): Promise<HostStartRequest> {
+  const { grants } = surface
+  const checkpointPath = await grants.resolve(input.grantId, 'checkpoint')
+  const outputPath = await outputPathOf({
+    checkpointPath,
+    grantedFolder: await resolveOptional(surface, input.outputGrantId, 'output'),
+    outputName: input.outputName,
+    sampleFolder: surface.sampleFolder,
+    exportsFolder: surface.exportsFolder,
+  })
+  return {
+    checkpointPath,
+    outputPath,
+    options: await runOptionsOf(input.options, grants),
+    calibrationPath: await resolveOptional(surface, input.calibrationGrantId, 'calibration'),
+    canResume: input.mode === 'resume',
+    canOverwrite: input.mode === 'overwrite',
   }
 }
 

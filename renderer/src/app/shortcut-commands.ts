@@ -5,7 +5,13 @@ export type ShortcutCommand =
   | { readonly kind: 'go'; readonly step: Step }
   | {
       readonly kind:
-        'go_on' | 'open_folder' | 'open_sample' | 'toggle_theme' | 'focus_filter' | 'show_shortcuts'
+        | 'go_on'
+        | 'open_folder'
+        | 'open_sample'
+        | 'pause_or_continue'
+        | 'toggle_theme'
+        | 'focus_filter'
+        | 'show_shortcuts'
     }
 
 export interface KeyPress {
@@ -20,6 +26,7 @@ export interface KeyPress {
 const SINGLE_KEYS: Readonly<Record<string, ShortcutCommand>> = {
   o: { kind: 'open_folder' },
   s: { kind: 'open_sample' },
+  p: { kind: 'pause_or_continue' },
   t: { kind: 'toggle_theme' },
   '/': { kind: 'focus_filter' },
   '?': { kind: 'show_shortcuts' },

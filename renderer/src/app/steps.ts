@@ -45,10 +45,12 @@ function runSummary(job: JobSnapshot | undefined): Omit<StepSummary, 'step'> {
     case 'running':
       return { detail: text.run.stages[state.stage], tone: 'active' }
     case 'queued':
+    case 'pausing':
     case 'cancelling':
       return { detail: text.run.states[state.kind], tone: 'active' }
     case 'failed':
       return { detail: text.run.states.failed, tone: 'bad' }
+    case 'paused':
     case 'cancelled':
     case 'succeeded':
       return { detail: text.run.states[state.kind], tone: 'ready' }

@@ -21,6 +21,7 @@ export interface Flow {
   /** A refused or failed run once more, continuing or replacing what is in its place. */
   startAgain(mode: 'resume' | 'overwrite'): Promise<void>
   watchJob(jobId: JobId): Promise<void>
+  pauseOrContinue(): Promise<void>
   cancelRun(): Promise<void>
   revealOutput(): Promise<void>
 }
@@ -135,6 +136,7 @@ export function useFlow(): Flow {
         app.step = 'run'
         await run.watchJob(jobId)
       }),
+    pauseOrContinue: () => guarded(() => run.pauseOrContinue()),
     cancelRun: () => guarded(() => run.cancel()),
     revealOutput: () => guarded(() => run.reveal()),
   }

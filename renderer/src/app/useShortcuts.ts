@@ -8,6 +8,7 @@ export interface ShortcutActions {
   goOn(): void
   openFolder(): void
   openSample(): void
+  pauseOrContinue(): void
   toggleTheme(): void
   showShortcuts(): void
   hasSingleKeys(): boolean
@@ -49,6 +50,9 @@ function perform(command: ShortcutCommand, actions: ShortcutActions): void {
       break
     case 'open_sample':
       actions.openSample()
+      break
+    case 'pause_or_continue':
+      actions.pauseOrContinue()
       break
     case 'toggle_theme':
       actions.toggleTheme()

@@ -95,6 +95,16 @@ export function createPreviewApi(query: URLSearchParams): RendererApi {
       runs.push(run)
       return { jobId: run.jobId }
     },
+    'job.preflight': () => ({ problems: [] }),
+    'job.partials': () => [],
+    'job.pause': ({ jobId }) => {
+      runOf(jobId).pause()
+      return undefined
+    },
+    'job.continue': ({ jobId }) => {
+      runOf(jobId).continue()
+      return undefined
+    },
     'job.cancel': ({ jobId }) => {
       runOf(jobId).cancel()
       return undefined

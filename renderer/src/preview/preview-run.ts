@@ -77,8 +77,20 @@ export class PreviewRun {
     }
   }
 
-  cancel(): void {
+  pause(): void {
     if (this.#state.kind !== 'running') return
+    this.#state = { kind: 'paused', stage: this.#state.stage }
+    this.#publish()
+  }
+
+  continue(): void {
+    if (this.#state.kind !== 'paused') return
+    this.#state = { kind: 'running', stage: this.#state.stage }
+    this.#publish()
+  }
+
+  cancel(): void {
+    if (this.#state.kind !== 'running' && this.#state.kind !== 'paused') return
     this.#state = { kind: 'cancelling', stage: 'export' }
     this.#publish()
     setTimeout(() => {
@@ -95,7 +107,7 @@ export class PreviewRun {
   }
 
   #step(): void {
-    if (this.#state.kind === 'cancelling') return
+    if (this.#state.kind === 'cancelling' || this.#state.kind === 'paused') return
     this.#tick += 1
     const { layerCount } = this.#options.checkpoint
     const layer = this.#layer()

@@ -12,6 +12,9 @@ const error = { code: 'DISK_FULL', kind: 'environment', subject: 'd', problem: '
 const report = {} as RunReport
 const EVENTS: readonly JobEvent[] = [
   { kind: 'stage_started', stage: 'export' },
+  { kind: 'pause_requested' },
+  { kind: 'paused' },
+  { kind: 'continued' },
   { kind: 'cancel_requested' },
   { kind: 'cancelled' },
   { kind: 'failed', error },
@@ -31,6 +34,27 @@ describe('transition', () => {
   test('a stage that starts while cancelling does not undo the cancel', () => {
     const cancelling: JobState = { kind: 'cancelling', stage: 'export' }
     expect(transition(cancelling, { kind: 'stage_started', stage: 'seal' })).toBe(cancelling)
+  })
+
+  test('a stage that starts while pausing does not undo the pause, and none starts while paused', () => {
+    for (const kind of ['pausing', 'paused'] as const) {
+      const state: JobState = { kind, stage: 'export' }
+      expect(transition(state, { kind: 'stage_started', stage: 'seal' })).toBe(state)
+    }
+  })
+
+  test('only what was asked to pause pauses, and only what is paused continues', () => {
+    const running: JobState = { kind: 'running', stage: 'calibrate' }
+    expect(transition(running, { kind: 'paused' })).toBe(running)
+    expect(transition(running, { kind: 'continued' })).toBe(running)
+    const queued: JobState = { kind: 'queued' }
+    expect(transition(queued, { kind: 'pause_requested' })).toBe(queued)
+    const cancelling: JobState = { kind: 'cancelling', stage: 'export' }
+    expect(transition(cancelling, { kind: 'paused' })).toBe(cancelling)
+    expect(transition({ kind: 'paused', stage: 'export' }, { kind: 'continued' })).toEqual({
+      kind: 'running',
+      stage: 'export',
+    })
   })
 
   test('a queued job is cancelled at once, a running one cooperatively', () => {

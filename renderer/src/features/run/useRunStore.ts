@@ -5,6 +5,7 @@ import { isFinished, type JobId, type JobLogLine, type JobSnapshot } from '../..
 import { AppError, type SerialisedError } from '../../../../shared/errors/app-error.ts'
 import type { RouteInput } from '../../../../shared/contract/schemas.ts'
 import { onEvent, request } from '../../bridge/api.ts'
+import { controlsOf } from './run-controls.ts'
 import { joinLog, MAX_LOG_LINES } from './log-lines.ts'
 import { ThroughputHistory } from './throughput.ts'
 import type { LineSeries } from '../../charts/line-series.ts'
@@ -125,16 +126,6 @@ export const useRunStore = defineStore('run', () => {
     return lastInput !== undefined && (await begin({ ...lastInput, mode }))
   }
 
-  /** Throws what the host answers. */
-  async function cancel(): Promise<void> {
-    if (currentId.value !== undefined) await request('job.cancel', { jobId: currentId.value })
-  }
-
-  /** Throws what the surface answers. */
-  async function reveal(): Promise<void> {
-    if (currentId.value !== undefined) await request('job.reveal_output', { jobId: currentId.value })
-  }
-
   return {
     start,
     currentId,
@@ -152,7 +143,6 @@ export const useRunStore = defineStore('run', () => {
     watchJob,
     begin,
     beginAgain,
-    cancel,
-    reveal,
+    ...controlsOf(current),
   }
 })

@@ -54,6 +54,7 @@ export const windowText = {
       ['O', 'Open a checkpoint folder'],
       ['S', 'Open the sample'],
       ['Ctrl Enter', 'Go on to the next step, or start the run'],
+      ['P', 'Pause or continue the run in view'],
       ['/', 'Filter the list in view'],
       ['T', 'Change the theme'],
       ['↑ ↓', 'Move between steps; Enter opens one'],

@@ -1,0 +1,113 @@
+/** Unfinished runs as they lie in a folder: which there are, how far they came, what they take; and their removal. */
+import { createReadStream } from 'node:fs'
+import { lstat, readdir, realpath, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { AppError } from '../../../shared/errors/app-error.ts'
+import { fromFsError } from '../../engine/io/node/fs-error.ts'
+import type { HostPartial } from '../host-api.ts'
+import { isLocked, refuseIfLocked } from './folder-lock.ts'
+import { JOURNAL_NAME, readJournalHead } from './journal.ts'
+import { PARTIAL_SUFFIX } from './output-folder.ts'
+import { readRunRecord } from './run-record.ts'
+
+/** CWE-770: of one folder; more unfinished runs than anybody keeps. */
+const MAX_LISTED = 200
+const NEWLINE = 0x0a
+
+/** Newest first. Folders that do not exist or cannot be read give nothing; entries that carry no journal are left out. */
+export async function listPartials(folders: readonly string[]): Promise<readonly HostPartial[]> {
+  const found: HostPartial[] = []
+  for (const folder of new Set(folders)) {
+    const names = await readdir(folder).catch(() => [])
+    for (const name of names.filter((entry) => entry.endsWith(PARTIAL_SUFFIX)).slice(0, MAX_LISTED)) {
+      const partial = await describe(join(folder, name))
+      if (partial !== undefined) found.push(partial)
+    }
+  }
+  return found.sort((a, b) => b.modifiedMs - a.modifiedMs)
+}
+
+/** Removes a partial folder. Throws PARTIAL_UNKNOWN, OUTPUT_IN_USE and what the file system says. */
+export async function removePartialRun(partialPath: string): Promise<void> {
+  if (!partialPath.endsWith(PARTIAL_SUFFIX) || !(await carriesJournal(partialPath))) {
+    throw new AppError('PARTIAL_UNKNOWN', {
+      subject: partialPath,
+      problem: 'it is not an unfinished run of Quantmill',
+      remedy: 'look at the folder and remove it yourself',
+    })
+  }
+  await refuseIfLocked(partialPath)
+  try {
+    await rm(partialPath, { recursive: true })
+  } catch (error: unknown) {
+    throw fromFsError(error, partialPath, 'write')
+  }
+}
+
+async function describe(partialPath: string): Promise<HostPartial | undefined> {
+  const journalPath = join(partialPath, 'quantmill', JOURNAL_NAME)
+  if (!(await carriesJournal(partialPath))) return undefined
+  try {
+    const { mtimeMs } = await lstat(journalPath)
+    const problem = await readJournalHead(journalPath).then(
+      (head) => (head === undefined ? 'its journal is empty' : undefined),
+      (error: unknown) => AppError.from(error).problem,
+    )
+    const isRunning = await isLocked(partialPath)
+    return {
+      partialPath,
+      outputPath: partialPath.slice(0, -PARTIAL_SUFFIX.length),
+      state: isRunning ? 'running' : problem === undefined ? 'resumable' : 'damaged',
+      problem: isRunning ? undefined : problem,
+      sizeBytes: await diskBytes(partialPath),
+      doneTasks: Math.max(0, (await countLines(journalPath)) - 1),
+      modifiedMs: mtimeMs,
+      recorded: await readRunRecord(partialPath),
+    }
+  } catch {
+    return undefined // removed or published while it was looked at
+  }
+}
+
+/** A real folder with a real journal in it: a link could lead anywhere, and removal would follow where it leads. */
+async function carriesJournal(partialPath: string): Promise<boolean> {
+  try {
+    const own = join(partialPath, 'quantmill')
+    const [outer, inner, journal, real] = await Promise.all([
+      lstat(partialPath),
+      lstat(own),
+      lstat(join(own, JOURNAL_NAME)),
+      realpath(own),
+    ])
+    return (
+      outer.isDirectory() &&
+      inner.isDirectory() &&
+      journal.isFile() &&
+      real === join(await realpath(partialPath), 'quantmill')
+    )
+  } catch {
+    return false
+  }
+}
+
+/** What the files take on disk, which for shards that are not full yet is less than their length. */
+export async function diskBytes(folder: string): Promise<number> {
+  let sum = 0
+  for (const entry of await readdir(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name)
+    if (entry.isDirectory()) sum += await diskBytes(path)
+    else if (entry.isFile()) {
+      const { blocks, size } = await lstat(path)
+      sum += process.platform === 'win32' ? size : blocks * 512
+    }
+  }
+  return sum
+}
+
+async function countLines(path: string): Promise<number> {
+  let count = 0
+  for await (const chunk of createReadStream(path)) {
+    for (const byte of chunk as Uint8Array) if (byte === NEWLINE) count += 1
+  }
+  return count
+}
