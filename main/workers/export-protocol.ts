@@ -30,6 +30,12 @@ export interface OutputPlace {
   readonly transform?: StoredTransform | undefined
 }
 
+/** Of a worker's arena, in bytes. */
+export interface TaskMemory {
+  readonly inputBytes: number
+  readonly outputBytes: number
+}
+
 export interface WorkerMember {
   readonly sourceName: string
   readonly source: SourceBytes
@@ -88,4 +94,6 @@ export type TaskReply =
 export interface ExportWorkerData {
   /** Bytes of kernels.wasm. */
   readonly kernels: Uint8Array
+  /** Claimed before the first task: what the largest one needs. */
+  readonly memory: TaskMemory
 }

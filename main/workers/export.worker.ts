@@ -7,12 +7,15 @@ import type { ExportWorkerData, TaskMessage, TaskReply } from './export-protocol
 
 const port = parentPort
 invariant(port !== null, 'the export worker must be started as a worker thread')
-const { kernels } = workerData as ExportWorkerData
+const { kernels, memory } = workerData as ExportWorkerData
 const arena = KernelArena.create(kernels)
+let isMemoryClaimed = false
 
 port.on('message', ({ seq, task }: TaskMessage) => {
   let reply: TaskReply
   try {
+    if (!isMemoryClaimed) arena.claim(memory.inputBytes, memory.outputBytes)
+    isMemoryClaimed = true
     reply = { seq, ok: true, result: runExportTask(arena, task) }
   } catch (error: unknown) {
     reply = { seq, ok: false, error: AppError.from(error).serialise() }

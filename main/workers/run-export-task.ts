@@ -18,16 +18,20 @@ import type { EncodeRequest, KernelArena } from '../engine/kernels/wasm/kernel-a
 import type { ExportProfile, ModuleFormat } from '../engine/quant/formats.ts'
 import { needsTensorAmax } from '../engine/quant/layout.ts'
 import { fromFsError } from '../engine/io/node/fs-error.ts'
-import { transformBytes, transformedBytes, transformUnitBytes } from './stored-transform.ts'
+import { transformBytes, transformedBytes } from './stored-transform.ts'
+import {
+  align8,
+  bf16Bytes,
+  chunkRows,
+  copyChunkBytes,
+  encodedBytes,
+  isResident,
+  ROW_GRANULE,
+  storedElementBytes,
+  taskMemory,
+} from './task-memory.ts'
 import { readFully } from '../engine/io/node/read-fully.ts'
 
-/** Bytes of a pass-through tensor in flight. Large enough for sequential disk speed, small against the memory budget. */
-const COPY_CHUNK_BYTES = 8 * 1024 * 1024
-/** A quantize task up to this size is read once and kept; above it rows are streamed, twice when a tensor amax is needed first. */
-const RESIDENT_LIMIT_BYTES = 192 * 1024 * 1024
-const STREAM_CHUNK_BYTES = 32 * 1024 * 1024
-/** Streamed chunks are multiples of this many rows: 128 covers the tallest tile of any format. */
-const ROW_GRANULE = 128
 /** Amax that stands in for an all-zero weight in the hardened profile: every scale becomes finite and positive, every value stays 0. */
 const DEAD_WEIGHT_AMAX = 1
 
@@ -42,6 +46,8 @@ interface Running {
 /** Runs one task. Throws WEIGHT_NOT_FINITE, SOURCE_CHANGED, READ_FAILED, WRITE_FAILED, DISK_FULL, BLOCK_SIZE_UNSUPPORTED. */
 export function runExportTask(arena: KernelArena, task: WorkerTask): TaskResult {
   const running: Running = { arena, hashes: [], deadWeights: [], bytesRead: 0, bytesWritten: 0 }
+  const { inputBytes, outputBytes } = taskMemory(task)
+  arena.reserve(inputBytes, outputBytes)
   if (task.kind === 'copy') copyTensor(running, task)
   else quantizeMembers(running, task)
   const { hashes, deadWeights, bytesRead, bytesWritten } = running
@@ -51,13 +57,10 @@ export function runExportTask(arena: KernelArena, task: WorkerTask): TaskResult 
 function copyTensor(running: Running, task: Extract<WorkerTask, { kind: 'copy' }>): void {
   const { arena } = running
   const hash = createHash('sha256')
-  const elementBytes = sourceElementBytes(task.dtype)
+  const elementBytes = storedElementBytes(task.dtype)
   const { transform } = task.output
   const ratio = task.convertTo === undefined ? transformedBytes(transform, 1) : 2 / elementBytes
-  const unit = transformUnitBytes(transform, task.columns)
-  const largestChunk = Math.max(1, Math.floor(COPY_CHUNK_BYTES / unit)) * unit
-  const reserved = Math.min(largestChunk, task.source.sizeBytes)
-  arena.reserve(reserved, transformedBytes(transform, reserved))
+  const largestChunk = copyChunkBytes(task)
   for (let done = 0; done < task.source.sizeBytes; done += largestChunk) {
     const chunkBytes = Math.min(largestChunk, task.source.sizeBytes - done)
     readSource(running, task.source, done, arena.input().subarray(0, chunkBytes), task.sourceName)
@@ -78,12 +81,8 @@ function copyTensor(running: Running, task: Extract<WorkerTask, { kind: 'copy' }
 
 function quantizeMembers(running: Running, task: Extract<WorkerTask, { kind: 'quantize' }>): void {
   const { format, profile, members } = task
-  const residentBytes = members.reduce((sum, member) => sum + bf16Bytes(member), 0)
-  const isResident =
-    residentBytes <= RESIDENT_LIMIT_BYTES && members.every((member) => member.dtype === 'BF16')
-  if (isResident) {
-    const outputBytes = Math.max(...members.map(encodedBytes))
-    running.arena.reserve(residentBytes, outputBytes)
+  const isKept = isResident(members)
+  if (isKept) {
     let offset = 0
     for (const member of members) {
       readSource(
@@ -96,26 +95,22 @@ function quantizeMembers(running: Running, task: Extract<WorkerTask, { kind: 'qu
       offset += bf16Bytes(member)
     }
   }
-  const amaxes = needsTensorAmax(format.format) || isResident ? scanMembers(running, members, isResident) : []
+  const amaxes = needsTensorAmax(format.format) || isKept ? scanMembers(running, members, isKept) : []
   const tensorAmax = resolveTensorAmax(running, format, profile, members, amaxes)
   let offset = 0
   for (const [index, member] of members.entries()) {
     const searchAmax = task.searchesAlone ? amaxes[index] : tensorAmax
-    encodeMember(running, format, member, { tensorAmax, searchAmax }, isResident ? offset : undefined)
+    encodeMember(running, format, member, { tensorAmax, searchAmax }, isKept ? offset : undefined)
     offset += bf16Bytes(member)
   }
 }
 
 /** Largest absolute value of each member; throws WEIGHT_NOT_FINITE. Resident members are scanned in place, others streamed. */
-function scanMembers(
-  running: Running,
-  members: readonly WorkerMember[],
-  isResident: boolean,
-): readonly number[] {
+function scanMembers(running: Running, members: readonly WorkerMember[], isKept: boolean): readonly number[] {
   let offset = 0
   return members.map((member) => {
     let amax = 0
-    if (isResident) {
+    if (isKept) {
       amax = scanRegion(running.arena, offset, member.rows * member.cols, member.sourceName)
       offset += bf16Bytes(member)
       return amax
@@ -215,16 +210,11 @@ function writeWhole(running: Running, place: OutputPlace, bytes: Uint8Array): vo
 /** Streams a member through the start of the input region as BF16, `visit` seeing one chunk of rows at a time. */
 function forEachRowChunk(running: Running, member: WorkerMember, visit: (rows: number) => void): void {
   const { arena } = running
-  const elementBytes = sourceElementBytes(member.dtype)
+  const elementBytes = storedElementBytes(member.dtype)
   const rowBytes = member.cols * elementBytes
-  const chunkRows = Math.max(
-    ROW_GRANULE,
-    Math.floor(STREAM_CHUNK_BYTES / rowBytes / ROW_GRANULE) * ROW_GRANULE,
-  )
-  const largest = Math.min(chunkRows, member.rows) * rowBytes
-  arena.reserve(largest, Math.max(largest, encodedBytes(member)))
-  for (let row = 0; row < member.rows; row += chunkRows) {
-    const rows = Math.min(chunkRows, member.rows - row)
+  const rowsAtOnce = chunkRows(member)
+  for (let row = 0; row < member.rows; row += rowsAtOnce) {
+    const rows = Math.min(rowsAtOnce, member.rows - row)
     readSource(
       running,
       member.source,
@@ -238,48 +228,6 @@ function forEachRowChunk(running: Running, member: WorkerMember, visit: (rows: n
       arena.input().set(arena.output().subarray(0, rows * member.cols * 2))
     }
     visit(rows)
-  }
-}
-
-function bf16Bytes(member: WorkerMember): number {
-  return member.rows * member.cols * 2
-}
-
-/** Room for one whole encoded member; chunks need less. */
-function encodedBytes(member: WorkerMember): number {
-  const rows = Math.min(
-    member.rows,
-    Math.max(ROW_GRANULE, Math.floor(RESIDENT_LIMIT_BYTES / (member.cols * 2))),
-  )
-  const share = rows / member.rows
-  return (
-    align8(Math.ceil(member.weight.sizeBytes * share)) +
-    align8(Math.ceil(Math.max(4, member.weightScale.sizeBytes * share)))
-  )
-}
-
-function align8(sizeBytes: number): number {
-  return Math.ceil(sizeBytes / 8) * 8
-}
-
-function sourceElementBytes(dtype: Dtype): 1 | 2 | 4 | 8 {
-  switch (dtype) {
-    case 'F32':
-    case 'I32':
-    case 'U32':
-      return 4
-    case 'F64':
-    case 'I64':
-    case 'U64':
-    case 'C64':
-      return 8
-    case 'BF16':
-    case 'F16':
-    case 'I16':
-    case 'U16':
-      return 2
-    default:
-      return 1
   }
 }
 

@@ -1,4 +1,5 @@
 // Peak resident memory of an export must not grow with the number of layers: the same run on 2 and on 8 layers of a synthetic checkpoint.
+// The young generation is as small as `npm run quantmill` makes it.
 // usage: npm run bench -- memory [--like SHAPE] [--layers 2,8] [--recipe R] [--workers N]
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -18,7 +19,7 @@ const { values } = parseArgs({
 })
 
 function quantmill(...argv) {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [cli, ...argv], {
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['--max-semi-space-size=1', cli, ...argv], {
     encoding: 'utf8',
     maxBuffer: 1 << 28,
   })

@@ -25,7 +25,7 @@ const DEVICE_BYTES = 192 * MIB
 const RUN_FACTOR = 10
 /** Hidden states and their normed copy, f32. */
 const HIDDEN_BYTES = 8
-/** Largest source of a task that a worker keeps whole; larger ones are streamed (see io/node/run-export-task.ts). */
+/** Largest source of a task that a worker keeps whole; larger ones are streamed (see workers/task-memory.ts). */
 const RESIDENT_LIMIT_BYTES = 192 * MIB
 /** Plan objects and names per output tensor, header included. */
 const TENSOR_BYTES = 800

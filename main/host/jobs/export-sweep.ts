@@ -1,5 +1,5 @@
 /**
- * Runs planned tasks on the worker pool with a bounded number in flight, from files or from memory that the device worker filled.
+ * Starts the worker pool for the tasks of a plan and runs them on it with a bounded number in flight, from files or from memory that the device worker filled.
  * Every task runs exactly once, whoever offers its bytes first; what it returns is collected for report and receipt.
  */
 import { AppError } from '../../../shared/errors/app-error.ts'
@@ -19,6 +19,7 @@ import type {
   WorkerMember,
   WorkerTask,
 } from '../../workers/export-protocol.ts'
+import { largestTaskMemory } from '../../workers/task-memory.ts'
 import type { WorkerPool } from '../pool/worker-pool.ts'
 import { TensorHashes } from './tensor-hashes.ts'
 
@@ -61,6 +62,7 @@ export class ExportSweep {
 
   constructor(options: ExportSweepOptions) {
     this.options = options
+    options.pool.start(largestTaskMemory(this.allWorkerTasks()))
     this.hashes = new TensorHashes(options.plan.tensors.length)
     this.isStarted = new Uint8Array(options.plan.tasks.length)
     if (options.finished.size > 0) this.skipFinished()
@@ -94,6 +96,10 @@ export class ExportSweep {
       started.push(this.start(task, (slice) => places.get(slice) ?? this.fromFile(slice)))
     }
     await Promise.all(started)
+  }
+
+  private *allWorkerTasks(): Generator<WorkerTask> {
+    for (const task of this.options.plan.tasks) yield this.toWorkerTask(task, (slice) => this.fromFile(slice))
   }
 
   private skipFinished(): void {

@@ -3,12 +3,18 @@
  * replaced and its task repeated (tasks are idempotent: they write fixed bytes at fixed offsets); the third death in a row ends the run.
  */
 import { Worker } from 'node:worker_threads'
-import { AppError } from '../../../shared/errors/app-error.ts'
-import type { ExportWorkerData, TaskReply, TaskResult, WorkerTask } from '../../workers/export-protocol.ts'
+import { AppError, invariant } from '../../../shared/errors/app-error.ts'
+import type {
+  ExportWorkerData,
+  TaskMemory,
+  TaskReply,
+  TaskResult,
+  WorkerTask,
+} from '../../workers/export-protocol.ts'
 
 const MAX_DEATHS_IN_A_ROW = 3
 /** JavaScript heap of a worker; tensors live in the kernels' memory, which this does not bound. */
-const WORKER_LIMITS = { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 128 } as const
+const WORKER_LIMITS = { maxYoungGenerationSizeMb: 1, maxOldGenerationSizeMb: 128 } as const
 
 interface Pending {
   readonly task: WorkerTask
@@ -37,9 +43,17 @@ export class WorkerPool {
   private failure: AppError | undefined
   private isClosing = false
 
+  private memory: TaskMemory = { inputBytes: 0, outputBytes: 0 }
+
   constructor(options: WorkerPoolOptions) {
     this.options = options
-    for (let index = 0; index < options.workerCount; index += 1) {
+  }
+
+  /** Starts the workers; each claims that much memory before its first task. To be called once, before `run`. */
+  start(memory: TaskMemory): void {
+    invariant(this.slots.length === 0, 'the workers were started already')
+    this.memory = memory
+    for (let index = 0; index < this.options.workerCount; index += 1) {
       const slot: Slot = { worker: this.spawn(), current: undefined }
       this.attach(slot)
       this.slots.push(slot)
@@ -76,7 +90,7 @@ export class WorkerPool {
   }
 
   private spawn(): Worker {
-    const data: ExportWorkerData = { kernels: this.options.kernels }
+    const data: ExportWorkerData = { kernels: this.options.kernels, memory: this.memory }
     return new Worker(this.options.workerFile, {
       workerData: data,
       env: {},

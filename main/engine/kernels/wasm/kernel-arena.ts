@@ -70,6 +70,13 @@ export class KernelArena {
     }
   }
 
+  /** `reserve`, and every page of it is the system's now: a later shortage cannot end a run that has begun. */
+  claim(inputBytes: number, outputBytes: number): void {
+    this.reserve(inputBytes, outputBytes)
+    this.input().fill(0)
+    this.output().fill(0)
+  }
+
   /** The input region; valid until the next `reserve`. */
   input(): Uint8Array<ArrayBuffer> {
     return new Uint8Array(this.#module.memory.buffer, this.#inputBase, this.#inputBytes)
