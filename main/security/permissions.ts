@@ -2,7 +2,7 @@
 import type { Session } from 'electron'
 
 const ALLOWED_PERMISSIONS: Readonly<Record<string, string>> = {
-  'clipboard-sanitized-write': 'the Result view copies the command that serves an export',
+  'clipboard-sanitized-write': 'the Report view copies the command that serves an export',
 }
 
 export function isPermissionAllowed(permission: string): boolean {

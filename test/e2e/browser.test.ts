@@ -73,13 +73,13 @@ describe.skipIf(noBrowserReason !== undefined)('the job in a browser', () => {
 
   test('a reload keeps the session and the finished run', async () => {
     await page.reload()
-    await page.getByTestId('step-result').click()
-    expect(await page.getByTestId('result-path').textContent()).toContain(EXPORT_NAME)
+    await page.getByTestId('step-report').click()
+    expect(await page.getByTestId('report-path').textContent()).toContain(EXPORT_NAME)
   })
 
   test.each(['light', 'dark'] as const)('every view is accessible, %s', async (colorScheme) => {
     await page.emulateMedia({ colorScheme })
-    for (const step of ['checkpoint', 'recipe', 'run', 'result']) {
+    for (const step of ['checkpoint', 'recipe', 'run', 'report']) {
       await page.getByTestId(`step-${step}`).click()
       await page.getByTestId(`${step}-view`).waitFor()
       expect(await accessibilityFaults(page), step).toEqual([])

@@ -53,7 +53,7 @@ describe.skipIf(noWindowReason !== undefined)('a run that ends early', () => {
       await page.getByTestId('start-run').click()
       await page.getByTestId('replace-output').click()
       await page.getByTestId('confirm-replace').click()
-      await page.getByTestId('result-view').waitFor({ timeout: 60_000 })
+      await page.getByTestId('report-view').waitFor({ timeout: 60_000 })
       await checkSampleExport(join(exportsFolder, EXPORT_NAME))
     } finally {
       await app.close()

@@ -1,4 +1,4 @@
-/** The report of a finished run, as the Result view and `run --json` show it. */
+/** The report of a finished run, as the Report view and `run --json` show it. */
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { QualityFinding, RunReport } from '../../../shared/domain/job.ts'

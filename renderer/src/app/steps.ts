@@ -3,7 +3,7 @@ import type { JobSnapshot } from '../../../shared/domain/job.ts'
 import { formatBytes } from '../../../shared/domain/format-text.ts'
 import { text } from '../locales/en.ts'
 
-export const STEPS = ['checkpoint', 'recipe', 'run', 'result'] as const
+export const STEPS = ['checkpoint', 'recipe', 'run', 'report'] as const
 export type Step = (typeof STEPS)[number]
 export type StepTone = 'idle' | 'ready' | 'active' | 'bad'
 
@@ -34,7 +34,7 @@ export function summariseSteps(facts: StepFacts): readonly StepSummary[] {
       tone: facts.checkpointName === undefined ? 'idle' : 'ready',
     },
     { step: 'run', ...runSummary(facts.job) },
-    { step: 'result', ...resultSummary(facts.job) },
+    { step: 'report', ...reportSummary(facts.job) },
   ]
 }
 
@@ -57,7 +57,7 @@ function runSummary(job: JobSnapshot | undefined): Omit<StepSummary, 'step'> {
   }
 }
 
-function resultSummary(job: JobSnapshot | undefined): Omit<StepSummary, 'step'> {
+function reportSummary(job: JobSnapshot | undefined): Omit<StepSummary, 'step'> {
   if (job?.state.kind !== 'succeeded') return { detail: text.steps.nothing, tone: 'idle' }
   return { detail: formatBytes(job.state.report.outputBytes), tone: 'ready' }
 }

@@ -27,7 +27,7 @@ export interface Flow {
 }
 
 /** A short look at the finished run before its result comes to the front. */
-const RESULT_DELAY_MS = 700
+const REPORT_DELAY_MS = 700
 
 export function useFlow(): Flow {
   const app = useAppStore()
@@ -80,8 +80,8 @@ export function useFlow(): Flow {
   function snapshotArrived({ jobId, state }: JobSnapshot): void {
     if (state.kind !== 'succeeded' || jobId !== run.currentId || app.step !== 'run') return
     setTimeout(() => {
-      if (app.step === 'run' && run.currentId === jobId) app.step = 'result'
-    }, RESULT_DELAY_MS)
+      if (app.step === 'run' && run.currentId === jobId) app.step = 'report'
+    }, REPORT_DELAY_MS)
   }
 
   async function start(): Promise<void> {

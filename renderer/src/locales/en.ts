@@ -2,7 +2,7 @@
 import { checkpointText } from './en/checkpoint.ts'
 import { foldersText } from './en/folders.ts'
 import { recipeText } from './en/recipe.ts'
-import { resultText } from './en/result.ts'
+import { reportText } from './en/report.ts'
 import { runText } from './en/run.ts'
 import { windowText } from './en/window.ts'
 
@@ -12,5 +12,5 @@ export const text = {
   checkpoint: checkpointText,
   recipe: recipeText,
   run: runText,
-  result: resultText,
+  report: reportText,
 } as const

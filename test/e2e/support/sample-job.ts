@@ -32,9 +32,9 @@ export async function runSample(page: Page, surface: string, shardGigabytes?: st
   await page.getByTestId('heatmap').waitFor()
   await page.getByTestId('stage-calibrate').filter({ hasNotText: 'waiting' }).waitFor()
   await screenshot(page, `${surface}-3-run`)
-  await page.getByTestId('result-view').waitFor({ timeout: 120_000 })
-  await screenshot(page, `${surface}-4-result`)
-  return (await page.getByTestId('result-path').textContent()) ?? ''
+  await page.getByTestId('report-view').waitFor({ timeout: 120_000 })
+  await screenshot(page, `${surface}-4-report`)
+  return (await page.getByTestId('report-path').textContent()) ?? ''
 }
 
 /** Starts a run that takes minutes if nobody stops it; resolves once it calibrates. */

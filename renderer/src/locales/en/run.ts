@@ -26,7 +26,7 @@ export const runText = {
   cancelledMessage:
     'The run was cancelled. What is finished is kept, under another name, and can be continued.',
   failedTitle: 'The run failed',
-  showResult: 'Show result',
+  showReport: 'Show report',
   back: 'Back to the recipe',
   again: {
     resume: 'Continue it',

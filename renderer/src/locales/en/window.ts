@@ -35,7 +35,7 @@ export const windowText = {
     checkpoint: 'Checkpoint',
     recipe: 'Recipe',
     run: 'Run',
-    result: 'Result',
+    report: 'Report',
     none: 'none open',
     broken: 'cannot be opened',
     choose: 'not chosen',
@@ -50,7 +50,7 @@ export const windowText = {
     description: 'Single keys work outside text fields.',
     enable: 'Use single-key shortcuts',
     list: [
-      ['1 – 4', 'Go to Checkpoint, Recipe, Run, Result'],
+      ['1 – 4', 'Go to Checkpoint, Recipe, Run, Report'],
       ['O', 'Open a checkpoint folder'],
       ['S', 'Open the sample'],
       ['Ctrl Enter', 'Go on to the next step, or start the run'],

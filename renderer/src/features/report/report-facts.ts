@@ -10,7 +10,7 @@ export interface ReportFact {
 }
 
 export function reportFacts(report: RunReport): readonly ReportFact[] {
-  const words = text.result.facts
+  const words = text.report.facts
   return [
     {
       name: words.tensors,

@@ -1,9 +1,9 @@
-/** Texts of the result view. */
+/** Texts of the Report view. */
 import { formatNumber } from '../../../../shared/domain/format-text.ts'
 
-export const resultText = {
-  title: 'Result',
-  idleTitle: 'No result yet',
+export const reportText = {
+  title: 'Report',
+  idleTitle: 'No report yet',
   idleMessage:
     'A finished run shows here where the checkpoint is, how large, what was not covered and how to serve it.',
   toRun: 'Go to Run',
