@@ -100,6 +100,8 @@ export interface RunReport {
   readonly quantizedTensorCount: number
   readonly expertCount: number
   readonly calibratedTokens: number
+  /** Where the calibration differs from what was asked for, as sentences; absent = nowhere. */
+  readonly calibrationNotices?: readonly string[]
   readonly device: string
   readonly workers: number
   readonly uncoveredExperts: readonly UncoveredExpert[]

@@ -36,6 +36,7 @@ Mean over positions 1 to N-1 of every window, each window alone, in 32-bit float
     const request = await readCalibrationFiles({
       checkpoint,
       vocabSize: model.text.vocabSize,
+      maxPositions: model.text.maxPositions,
       calibrationPath: data === 'builtin' ? undefined : userPath(data),
       samples: parsed.wholeNumber('samples', 1) ?? DEFAULT_SAMPLES,
       sequenceLength: parsed.wholeNumber('seq-len', 2) ?? DEFAULT_SEQUENCE_LENGTH,

@@ -84,6 +84,7 @@ function reportText(report: RunReport): string {
       `  calibrated on ${String(report.calibratedTokens)} tokens (${report.device}); ${String(report.uncoveredExperts.length)} of ${String(report.expertCount)} experts saw none`,
     )
   }
+  for (const notice of report.calibrationNotices ?? []) lines.push(`  note: ${notice}`)
   for (const { layerIndex, expertIndex, fallback } of report.uncoveredExperts.slice(0, 10)) {
     lines.push(`    layer ${String(layerIndex)} expert ${String(expertIndex)}: ${fallback}`)
   }

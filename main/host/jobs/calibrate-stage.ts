@@ -49,13 +49,13 @@ export async function calibrateAndExport(
   }, CANCEL_POLL_MS)
   try {
     const stage = { client, exchange, observer, prepared }
-    const tokenCount = await startCalibration(stage, request, sources)
+    const { tokenCount, notices } = await startCalibration(stage, request, sources)
     observer.log('info', `calibrating on ${device} with ${String(tokenCount)} tokens`)
     const stats = await runLayers(stage)
     const finished = await client.finishCalibration()
     await exchange.settle()
     observer.stageDone('calibrate')
-    return { stats: mergeStats(stats, finished.stats), device, bytesRead: finished.bytesRead }
+    return { stats: mergeStats(stats, finished.stats), device, bytesRead: finished.bytesRead, notices }
   } catch (error: unknown) {
     await exchange.settle() // a failed export task is the cause, the device worker's CANCELLED its effect
     if (observer.isCancelled()) throw cancelled()
@@ -71,7 +71,7 @@ async function startCalibration(
   { client, exchange, observer, prepared }: Stage,
   request: HostStartRequest,
   sources: readonly FileHandle[],
-): Promise<number> {
+): Promise<{ readonly tokenCount: number; readonly notices: readonly string[] }> {
   const { samples, sequenceLength } = request.options
   const { checkpoint, model } = prepared
   observer.stageStarted('calibrate', model.text.layerCount, 'layers')
@@ -79,6 +79,7 @@ async function startCalibration(
     await readCalibrationFiles({
       checkpoint,
       vocabSize: model.text.vocabSize,
+      maxPositions: model.text.maxPositions,
       calibrationPath: request.calibrationPath,
       samples,
       sequenceLength,
@@ -91,7 +92,7 @@ async function startCalibration(
     batches: [data.batch],
     unitPort: exchange.workerPort,
   })
-  return tokenCount
+  return { tokenCount, notices: data.warnings }
 }
 
 async function runLayers({ client, observer, prepared }: Stage): Promise<CalibrationStats> {

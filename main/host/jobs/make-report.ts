@@ -34,6 +34,7 @@ export async function makeReport(parts: RunParts, finalPath: string, clock: JobC
     ),
     expertCount: model.text.expertCount * model.text.layerCount,
     calibratedTokens: calibrated.stats.tokenCount,
+    calibrationNotices: calibrated.notices,
     device: calibrated.device,
     workers: workerCount,
     uncoveredExperts: uncoveredExperts(parts),

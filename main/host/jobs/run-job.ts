@@ -184,7 +184,7 @@ async function runSweep(
   }
   observer.stageSkipped('calibrate')
   await sweep.runRemaining()
-  return { stats: prepared.givenStats ?? EMPTY_STATS, device: 'none', bytesRead: 0 }
+  return { stats: prepared.givenStats ?? EMPTY_STATS, device: 'none', bytesRead: 0, notices: [] }
 }
 
 function resolve(prepared: PreparedRun, stats: CalibrationStats): ResolvedScales {

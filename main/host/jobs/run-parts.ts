@@ -13,6 +13,8 @@ export interface CalibrationOutcome {
   readonly device: string
   /** Source bytes that the device worker read. */
   readonly bytesRead: number
+  /** Where the calibration differs from what was asked for. */
+  readonly notices: readonly string[]
 }
 
 export interface RunParts {

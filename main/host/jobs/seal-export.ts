@@ -98,6 +98,7 @@ function makeReceipt(parts: RunParts, files: Readonly<Record<string, string>>): 
     },
     coverage: {
       calibratedTokens: calibrated.stats.tokenCount,
+      notices: calibrated.notices,
       uncoveredExperts: uncoveredExperts(parts),
     },
     repairs: sweep.deadWeights,

@@ -18,6 +18,8 @@ export interface CalibrationRequest {
   /** Put behind every document; undefined = `eos_token` of the tokenizer, if it has one. */
   readonly separatorId: number | undefined
   readonly vocabSize: number
+  /** Positions the model knows; undefined = not checked here. */
+  readonly maxPositions?: number | undefined
   /** Sequences at most. */
   readonly samples: number
   /** Tokens of a sequence cut from text; the rows of a safetensors matrix stay as they are. */
@@ -27,6 +29,7 @@ export interface CalibrationRequest {
 export interface CalibrationData {
   /** Whole sequences without padding, all of one length. */
   readonly batch: TokenBatch
+  /** What differs from what was asked for, as sentences for log and report. */
   readonly warnings: readonly string[]
 }
 

@@ -1,17 +1,23 @@
-/** Documents of a JSON Lines file: `text`, or `messages` rendered by the checkpoint's chat template. */
+/** Documents of a JSON Lines file: `text`, or `messages` for the checkpoint's chat template. */
 import { AppError } from '../../../../shared/errors/app-error.ts'
-import type { ChatMessage, CheckpointTokenizer } from '../../tokenizer/checkpoint-tokenizer.ts'
+import type { ChatMessage } from '../../tokenizer/checkpoint-tokenizer.ts'
 
 /** CWE-770: a longer line is not a document but another format. */
 const MAX_LINE_CHARACTERS = 64 * 1024 * 1024
 const MAX_MESSAGES = 10_000
 
+/** A document as its line has it. */
+export type JsonlDocument =
+  | { readonly kind: 'text'; readonly text: string }
+  | {
+      readonly kind: 'messages'
+      readonly messages: readonly ChatMessage[]
+      /** `file:line`, for messages about it. */
+      readonly subject: string
+    }
+
 /** One document per non-blank line, lazily. Throws CALIBRATION_DATA_INVALID naming `file:line`. */
-export function* jsonlDocuments(
-  name: string,
-  text: string,
-  tokenizer: CheckpointTokenizer,
-): Iterable<string> {
+export function* jsonlDocuments(name: string, text: string): Iterable<JsonlDocument> {
   let lineNumber = 0
   for (let begin = 0; begin < text.length;) {
     const newline = text.indexOf('\n', begin)
@@ -22,12 +28,12 @@ export function* jsonlDocuments(
       throw invalid(subject, `the line has more than ${String(MAX_LINE_CHARACTERS)} characters`)
     }
     const line = text.slice(begin, end).trim()
-    if (line !== '') yield documentOf(line, subject, tokenizer)
+    if (line !== '') yield documentOf(line, subject)
     begin = end + 1
   }
 }
 
-function documentOf(line: string, subject: string, tokenizer: CheckpointTokenizer): string {
+function documentOf(line: string, subject: string): JsonlDocument {
   let value: unknown
   try {
     value = JSON.parse(line)
@@ -35,13 +41,11 @@ function documentOf(line: string, subject: string, tokenizer: CheckpointTokenize
     throw invalid(subject, `not valid JSON: ${error instanceof Error ? error.message : 'unreadable'}`)
   }
   if (typeof value !== 'object' || value === null) throw invalid(subject, 'the line is not a JSON object')
-  if ('text' in value && typeof value.text === 'string') return value.text
+  if ('text' in value && typeof value.text === 'string') return { kind: 'text', text: value.text }
   if ('messages' in value && Array.isArray(value.messages)) {
     if (value.messages.length > MAX_MESSAGES) throw invalid(subject, 'the conversation is too long')
-    return tokenizer.renderChat(
-      value.messages.map((message) => checkMessage(message, subject)),
-      subject,
-    )
+    const messages = value.messages.map((message) => checkMessage(message, subject))
+    return { kind: 'messages', messages, subject }
   }
   throw invalid(subject, 'it has neither a string `text` nor a list `messages`')
 }

@@ -2,55 +2,70 @@
 import { AppError } from '../../../../shared/errors/app-error.ts'
 import { CheckpointTokenizer } from '../../tokenizer/checkpoint-tokenizer.ts'
 import type { CalibrationData, CalibrationInput, CalibrationRequest } from './calibration-input.ts'
-import { jsonlDocuments } from './jsonl-documents.ts'
+import { jsonlDocuments, type JsonlDocument } from './jsonl-documents.ts'
 import { WindowPacker } from './pack-windows.ts'
 import { readTokenMatrix } from './read-token-matrix.ts'
+import { decodeText } from './decode-text.ts'
 import { textPieces } from './text-pieces.ts'
 
 /**
- * Reads only as much text as `samples` windows need. Throws CALIBRATION_DATA_INVALID naming file and line, CALIBRATION_DATA_EMPTY,
+ * Tokenizes only as much text as `samples` windows need, but checks every line. Throws CALIBRATION_DATA_INVALID naming file and line, CALIBRATION_DATA_EMPTY,
  * TOKENIZER_MISSING, TOKENIZER_INVALID.
  */
 export function loadCalibrationData(request: CalibrationRequest): CalibrationData {
   const { input, vocabSize, samples, sequenceLength } = request
   if (input.kind === 'safetensors') {
-    return { batch: readTokenMatrix(input.name, input.bytes, vocabSize, samples), warnings: [] }
+    const batch = readTokenMatrix(input.name, input.bytes, request)
+    return { batch, warnings: shortage(batch, { samples, sequenceLength: batch.time }) }
   }
+  checkLength(request)
   const tokenizer = CheckpointTokenizer.create(request.tokenizer)
   const separator = request.separatorId ?? tokenizer.endOfTextId
   const packer = new WindowPacker(samples, sequenceLength)
-  for (const document of documentsOf(input, tokenizer)) {
-    for (const piece of textPieces(document)) {
-      packer.add(tokenizer.encode(piece))
-      if (packer.isFull) break
-    }
-    if (separator !== undefined) packer.add([separator])
-    if (packer.isFull) break
+  for (const document of documentsOf(input)) {
+    if (!packer.isFull) addDocument(packer, document, tokenizer, separator)
   }
   const batch = packer.finish(input.name)
   checkVocabulary(batch.ids, vocabSize)
   return { batch, warnings: [...tokenizer.warnings, ...shortage(batch, request)] }
 }
 
-function* documentsOf(
-  input: Exclude<CalibrationInput, { kind: 'safetensors' }>,
+/** Stops where the windows are full. */
+function addDocument(
+  packer: WindowPacker,
+  document: string | JsonlDocument,
   tokenizer: CheckpointTokenizer,
-): Iterable<string> {
-  if (input.kind === 'documents') yield* input.documents
-  else if (input.kind === 'txt') yield decodeText(input.name, input.bytes)
-  else yield* jsonlDocuments(input.name, decodeText(input.name, input.bytes), tokenizer)
+  separator: number | undefined,
+): void {
+  for (const piece of textPieces(textOf(document, tokenizer))) {
+    packer.add(tokenizer.encode(piece))
+    if (packer.isFull) return
+  }
+  if (separator !== undefined) packer.add([separator])
 }
 
-function decodeText(name: string, bytes: Uint8Array): string {
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
-  } catch {
-    throw new AppError('CALIBRATION_DATA_INVALID', {
-      subject: name,
-      problem: 'it is not UTF-8 text',
-      remedy: 'convert it to UTF-8',
-    })
-  }
+function* documentsOf(
+  input: Exclude<CalibrationInput, { kind: 'safetensors' }>,
+): Iterable<string | JsonlDocument> {
+  if (input.kind === 'documents') yield* input.documents
+  else if (input.kind === 'txt') yield decodeText(input.name, input.bytes)
+  else yield* jsonlDocuments(input.name, decodeText(input.name, input.bytes))
+}
+
+function textOf(document: string | JsonlDocument, tokenizer: CheckpointTokenizer): string {
+  if (typeof document === 'string') return document
+  if (document.kind === 'text') return document.text
+  return tokenizer.renderChat(document.messages, document.subject)
+}
+
+/** Windows longer than the model's positions would be calibrated on positions that it never learned. */
+function checkLength({ input, sequenceLength, maxPositions = Infinity }: CalibrationRequest): void {
+  if (sequenceLength <= maxPositions) return
+  throw new AppError('CALIBRATION_DATA_INVALID', {
+    subject: input.name,
+    problem: `a sequence of ${String(sequenceLength)} tokens is longer than the model's context of ${String(maxPositions)}`,
+    remedy: `use --seq-len ${String(maxPositions)} or less`,
+  })
 }
 
 /** A tokenizer of another model gives ids that have no embedding row. */
@@ -66,7 +81,7 @@ function checkVocabulary(ids: Int32Array, vocabSize: number): void {
 
 function shortage(
   { batch, time }: CalibrationData['batch'],
-  { samples, sequenceLength }: CalibrationRequest,
+  { samples, sequenceLength }: Pick<CalibrationRequest, 'samples' | 'sequenceLength'>,
 ): readonly string[] {
   if (batch === samples && time === sequenceLength) return []
   return [

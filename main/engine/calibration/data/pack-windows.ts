@@ -29,7 +29,7 @@ export class WindowPacker {
     if (this.count < 2) {
       throw new AppError('CALIBRATION_DATA_EMPTY', {
         subject: name,
-        problem: `it has ${String(this.count)} tokens`,
+        problem: 'it has no text, or not even two tokens of it',
         remedy: 'give a file with text',
       })
     }

@@ -2,18 +2,22 @@
 import { AppError } from '../../../../shared/errors/app-error.ts'
 import { parseShardHeader } from '../../formats/safetensors/parse-header.ts'
 import type { TokenBatch } from '../hidden-states.ts'
+import type { CalibrationRequest } from './calibration-input.ts'
 
 const NAME = 'input_ids'
 
 /**
- * The first `samples` rows. Throws CALIBRATION_DATA_INVALID for a missing or wrongly shaped tensor and for ids outside 0..vocabSize−1,
- * CALIBRATION_DATA_EMPTY, and every header error.
+ * The first `samples` rows. Throws CALIBRATION_DATA_INVALID for a missing or wrongly shaped tensor, rows longer than the model's positions
+ * and ids outside 0..vocabSize−1, CALIBRATION_DATA_EMPTY, and every header error.
  */
 export function readTokenMatrix(
   file: string,
   bytes: Uint8Array,
-  vocabSize: number,
-  samples: number,
+  {
+    vocabSize,
+    samples,
+    maxPositions = Infinity,
+  }: Pick<CalibrationRequest, 'vocabSize' | 'samples' | 'maxPositions'>,
 ): TokenBatch {
   const { tensors, dataStartBytes } = parseShardHeader(bytes, file, bytes.length)
   const tensor = tensors.find(({ name }) => name === NAME)
@@ -30,6 +34,13 @@ export function readTokenMatrix(
       subject: file,
       problem: `${NAME} has shape [${tensor.shape.join(', ')}]`,
       remedy: 'give at least one sequence',
+    })
+  }
+  if (time > maxPositions) {
+    throw new AppError('CALIBRATION_DATA_INVALID', {
+      subject: file,
+      problem: `rows of ${String(time)} tokens are longer than the model's context of ${String(maxPositions)}`,
+      remedy: `cut the rows to ${String(maxPositions)} tokens or less`,
     })
   }
   const batch = Math.min(rows, samples)

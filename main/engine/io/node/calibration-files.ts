@@ -19,6 +19,8 @@ const MAX_INPUT_BYTES = 256 * 1024 * 1024
 export interface CalibrationFilesOptions {
   readonly checkpoint: Checkpoint
   readonly vocabSize: number
+  /** Positions the model knows; undefined = sequences of any length. */
+  readonly maxPositions?: number | undefined
   /** undefined = built-in text. */
   readonly calibrationPath: string | undefined
   readonly samples: number
@@ -30,7 +32,7 @@ export interface CalibrationFilesOptions {
  * TOKENIZER_MISSING when text is given and the checkpoint has no tokenizer.
  */
 export async function readCalibrationFiles(options: CalibrationFilesOptions): Promise<CalibrationRequest> {
-  const { checkpoint, vocabSize, samples, sequenceLength, calibrationPath } = options
+  const { checkpoint, vocabSize, maxPositions, samples, sequenceLength, calibrationPath } = options
   const input =
     calibrationPath === undefined
       ? await builtinInput(samples * sequenceLength)
@@ -48,6 +50,7 @@ export async function readCalibrationFiles(options: CalibrationFilesOptions): Pr
     tokenizer,
     separatorId: endOfDocument(checkpoint.config),
     vocabSize,
+    maxPositions,
     samples,
     sequenceLength,
   }
@@ -75,7 +78,15 @@ async function readInput(path: string): Promise<CalibrationInput> {
         remedy: 'give a part of it',
       })
     }
-    return { kind, name: basename(path), bytes: await readFile(path) }
+    const bytes = await readFile(path)
+    if (bytes.length === 0) {
+      throw new AppError('CALIBRATION_DATA_EMPTY', {
+        subject: basename(path),
+        problem: 'the file is empty',
+        remedy: 'give a file with text or token ids',
+      })
+    }
+    return { kind, name: basename(path), bytes }
   } catch (error: unknown) {
     throw fromFsError(error, path, 'read')
   }

@@ -53,6 +53,19 @@ describe('text', () => {
     expect(warnings[0]).toMatch(/1 of 4 sequences of 4 tokens/)
   })
 
+  test('a sequence longer than the context is refused, naming the file', async () => {
+    const long = request(text('txt', 'word '.repeat(50)), { sequenceLength: 33, maxPositions: 32 })
+    const error = await errorOf(() => loadCalibrationData(long))
+    expect([error.code, error.subject]).toEqual(['CALIBRATION_DATA_INVALID', 'data.txt'])
+    expect(error.remedy).toContain('32')
+  })
+
+  test('the first line that is not UTF-8 is named, also when a character is cut at its end', async () => {
+    const bytes = Uint8Array.of(0xc3, 0xa9, 0x0a, 0x61, 0xe2, 0x82, 0x0a, 0xff)
+    const error = await errorOf(() => loadCalibrationData(request({ kind: 'txt', name: 'data.txt', bytes })))
+    expect([error.code, error.subject]).toEqual(['CALIBRATION_DATA_INVALID', 'data.txt:2'])
+  })
+
   test.each([
     ['an empty file', '', 'CALIBRATION_DATA_EMPTY'],
     ['bytes that are not UTF-8', undefined, 'CALIBRATION_DATA_INVALID'],
@@ -104,6 +117,12 @@ describe('JSON Lines', () => {
   })
 })
 
+test('a wrong line behind the last one that is needed is found as well', async () => {
+  const content = `${JSON.stringify({ text: 'word '.repeat(50) })}\n{oops\n`
+  const error = await errorOf(() => loadCalibrationData(request(text('jsonl', content), { samples: 1 })))
+  expect(error.subject).toBe('data.jsonl:2')
+})
+
 describe('token ids', () => {
   const matrix = (dtype: 'I32' | 'I64', shape: number[], ids: number[]): Uint8Array => {
     const itemBytes = dtype === 'I32' ? 4 : 8
@@ -124,8 +143,22 @@ describe('token ids', () => {
 
   test.each(['I32', 'I64'] as const)('%s rows as they are, up to the number of samples', (dtype) => {
     const bytes = matrix(dtype, [3, 2], [1, 2, 3, 4, 5, 6])
-    const { batch } = loadCalibrationData(request(input(bytes), { samples: 2 }))
+    const { batch, warnings } = loadCalibrationData(request(input(bytes), { samples: 2 }))
     expect([batch.batch, batch.time, [...batch.ids]]).toEqual([2, 2, [1, 2, 3, 4]])
+    expect(warnings).toEqual([])
+  })
+
+  test('fewer rows than asked for are used and reported', () => {
+    const bytes = matrix('I32', [3, 2], [1, 2, 3, 4, 5, 6])
+    const { batch, warnings } = loadCalibrationData(request(input(bytes), { samples: 5 }))
+    expect(batch.batch).toBe(3)
+    expect(warnings[0]).toMatch(/3 of 5 sequences of 2 tokens/)
+  })
+
+  test('rows longer than the context are refused', async () => {
+    const bytes = matrix('I32', [1, 3], [1, 2, 3])
+    const error = await errorOf(() => loadCalibrationData(request(input(bytes), { maxPositions: 2 })))
+    expect([error.code, error.subject]).toEqual(['CALIBRATION_DATA_INVALID', 'ids.safetensors'])
   })
 
   test.each([
