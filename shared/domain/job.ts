@@ -1,5 +1,6 @@
 /** State, progress and result of one run, as the host publishes it. Plain data, JSON safe. */
 import type { SerialisedError } from '../errors/app-error.ts'
+import type { QualityReport } from './quality-report.ts'
 
 export type JobId = string & { readonly __brand: 'JobId' }
 
@@ -109,6 +110,8 @@ export interface RunReport {
   readonly findings: readonly QualityFinding[]
   /** What the hardened profile replaced to keep every scale finite and positive; no failure. */
   readonly repairs?: readonly QualityFinding[]
+  /** What the quantization cost; undefined when it was not measured. */
+  readonly quality?: QualityReport | undefined
   readonly serveCommands: readonly ServeCommand[]
   readonly durationMs: number
   /** They add up to the whole; what is quantized behind the calibrated layers counts as calibration, `export` is the rest. */
