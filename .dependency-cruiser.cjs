@@ -84,7 +84,7 @@ module.exports = {
       'host-without-electron',
       'The host also runs as plain Node.',
       {
-        path: '^main/(host|workers|cli|serve|ipc|security)/',
+        path: '^main/(host|workers|cli|serve|ipc|security|user-data)/',
         pathNot: '^main/(host/(client|entry)|security/[^/]+)\\.ts$',
       },
       { path: ELECTRON },
@@ -94,6 +94,12 @@ module.exports = {
       'Electron main, security and router talk to the host, never to the engine.',
       { path: '^main/(app|security|ipc|preload)/' },
       { path: '^main/engine/' },
+    ),
+    rule(
+      'user-data-below-requests',
+      'What is kept between starts knows grants and shared data, not who asks.',
+      { path: '^main/user-data/' },
+      { path: '^main/(?!user-data/|security/)' },
     ),
     rule(
       'preload-is-thin',

@@ -3,6 +3,7 @@ import type { buildFiles } from '../host/build-files.ts'
 import type { HostClient } from '../host/client.ts'
 import type { EventHub } from '../ipc/event-hub.ts'
 import type { PathGrants } from '../security/path-grants.ts'
+import type { UserData } from '../user-data/user-data.ts'
 import type { LogSink } from './log-sink.ts'
 import type { AppWindows } from './windows.ts'
 
@@ -13,6 +14,7 @@ export interface AppContext {
   readonly grants: PathGrants
   readonly hostClient: HostClient
   readonly windows: AppWindows
+  readonly userData: UserData
   /** From the command line (`--exports-folder=`), else `Quantmill` in the user's documents. */
   readonly exportsFolder: string
 }

@@ -6,6 +6,7 @@ import { buildFiles } from '../host/build-files.ts'
 import { HostClient } from '../host/client.ts'
 import { EventHub } from '../ipc/event-hub.ts'
 import { PathGrants } from '../security/path-grants.ts'
+import { UserData } from '../user-data/user-data.ts'
 import type { AppContext, AppModule } from './app-module.ts'
 import type { DesktopArguments } from './command-line.ts'
 import { startHostProcess } from './host-process.ts'
@@ -49,6 +50,7 @@ function makeContext(entryUrl: string, desktop: DesktopArguments): AppContext {
       preloadFile: file('../preload/index.cjs'),
       stateFile: join(app.getPath('userData'), 'window.json'),
     }),
+    userData: new UserData(join(app.getPath('userData'), 'settings.json')),
     exportsFolder: desktop.exportsFolder ?? join(app.getPath('documents'), 'Quantmill'),
   }
 }

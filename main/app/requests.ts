@@ -24,6 +24,7 @@ export const requestsModule: AppModule = {
       host: hostClient.api,
       sampleFolder: files.sampleFolder,
       exportsFolder: context.exportsFolder,
+      userData: context.userData,
       pickPath: (purpose) => pickPath(purpose, windows.main),
       revealFolder: (path) => {
         shell.showItemInFolder(path)

@@ -1,11 +1,19 @@
-/** Where the runs of this session write: for showing an export, and for finding what an earlier run left there. */
+/** Where runs write: for showing an export, and for finding what an earlier run left there, be it of another session. */
 import { dirname } from 'node:path'
+import type { HostStartRequest } from '../host/host-api.ts'
+import type { Library } from '../user-data/library.ts'
 
 export class OutputPaths {
+  readonly #library: Library
   readonly #byJob = new Map<string, string>()
 
-  set(jobId: string, { outputPath }: { readonly outputPath: string }): void {
+  constructor(library: Library) {
+    this.#library = library
+  }
+
+  set(jobId: string, { outputPath, options }: HostStartRequest): void {
     this.#byJob.set(jobId, outputPath)
+    this.#library.rememberRun(outputPath, options.recipe)
   }
 
   pathOf(jobId: string): string | undefined {
@@ -13,6 +21,8 @@ export class OutputPaths {
   }
 
   folders(): readonly string[] {
-    return [...new Set([...this.#byJob.values()].map((path) => dirname(path)))]
+    return [
+      ...new Set([...this.#byJob.values(), ...this.#library.exportPaths()].map((path) => dirname(path))),
+    ]
   }
 }

@@ -2,6 +2,7 @@
 import type { FolderListing, GrantPurpose } from '../../shared/domain/app-info.ts'
 import type { HostApi } from '../host/host-api.ts'
 import type { PathGrants } from '../security/path-grants.ts'
+import type { UserData } from '../user-data/user-data.ts'
 
 export interface Surface {
   readonly kind: 'electron' | 'browser'
@@ -13,6 +14,8 @@ export interface Surface {
   readonly sampleFolder: string
   /** Where exports go when the checkpoint's own parent cannot take them. Created on demand. */
   readonly exportsFolder: string
+  /** Settings and library. @default kept until the end of the process only */
+  readonly userData?: UserData | undefined
   /** The system's own dialogs; undefined in the browser. Resolves to undefined when the user closed the dialog. */
   readonly pickPath?: ((purpose: GrantPurpose) => Promise<string | undefined>) | undefined
   /** Stands in for the dialogs in the browser; undefined in Electron. */

@@ -13,6 +13,7 @@ import { Router, type ErrorLog } from '../ipc/router.ts'
 import { PathGrants } from '../security/path-grants.ts'
 import { readRendererFile } from '../security/renderer-files.ts'
 import { SECURITY_HEADERS } from '../security/response-headers.ts'
+import type { UserData } from '../user-data/user-data.ts'
 import { EventStreams } from './event-streams.ts'
 import { FolderList } from './folder-list.ts'
 import { readJsonBody } from './request-body.ts'
@@ -36,6 +37,8 @@ export interface ServerOptions {
   readonly open?: readonly string[] | undefined
   /** Where exports go that cannot lie beside their checkpoint. @default `Quantmill` in the home folder */
   readonly exportsFolder?: string | undefined
+  /** Settings and library. @default kept until the end of the process only */
+  readonly userData?: UserData | undefined
   /** @default nothing is logged */
   readonly logError?: ErrorLog | undefined
 }
@@ -100,6 +103,7 @@ function makeRouter(options: ServerOptions): Router {
     grants,
     host: options.host,
     sampleFolder: options.sampleFolder,
+    userData: options.userData,
     exportsFolder: options.exportsFolder ?? join(homeFolder, 'Quantmill'),
     folders: new FolderList({ roots, display: (path) => grants.display(path) }),
   })

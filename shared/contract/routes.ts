@@ -2,10 +2,12 @@
 import type { AppInfo, FolderListing, PathGrant } from '../domain/app-info.ts'
 import type { CheckpointSummary, TensorPage } from '../domain/checkpoint-summary.ts'
 import type { JobId, JobLogLine, JobSnapshot } from '../domain/job.ts'
+import type { LibraryEntry } from '../domain/library.ts'
 import type { PartialRun } from '../domain/partial-run.ts'
 import type { PlanSummary } from '../domain/plan-summary.ts'
 import type { PreflightReport } from '../domain/preflight.ts'
 import type { RecipeSummary } from '../domain/recipe-summary.ts'
+import type { Settings } from '../domain/settings.ts'
 import type { SerialisedError } from '../errors/app-error.ts'
 import type { RouteInput, RouteName } from './schemas.ts'
 
@@ -33,6 +35,13 @@ export interface RouteOutputs {
   'job.partials': readonly PartialRun[]
   'job.resume_partial': { readonly jobId: JobId }
   'job.remove_partial': undefined
+  'settings.get': Settings
+  'settings.update': Settings
+  'settings.set_output_folder': Settings
+  'settings.add_calibration_set': Settings
+  'settings.remove_calibration_set': Settings
+  'library.list': readonly LibraryEntry[]
+  'library.forget': undefined
 }
 
 export type RouteOutput<R extends RouteName> = RouteOutputs[R]

@@ -1,11 +1,14 @@
 /** Run-time schemas of everything the renderer may send. Requests are untrusted: sizes and counts are bounded here. */
 import * as z from 'zod/mini'
 import { DEVICES, DIALECTS, EXPERT_INPUT_SCALES, KV_CACHE_FORMATS, PROFILES } from '../domain/run-options.ts'
+import { NUMBER_LOCALES, THEME_CHOICES } from '../domain/settings.ts'
 
 const shortText = z.string().check(z.minLength(1), z.maxLength(256))
 export const grantIdSchema = z.string().check(z.regex(/^g_[A-Za-z0-9_-]{8,64}$/))
 export const jobIdSchema = z.string().check(z.regex(/^j_[A-Za-z0-9_-]{1,64}$/))
 const partialIdSchema = z.string().check(z.regex(/^p_[A-Za-z0-9_-]{1,64}$/))
+export const libraryEntryIdSchema = z.string().check(z.regex(/^l_[A-Za-z0-9_-]{1,64}$/))
+export const calibrationSetIdSchema = z.string().check(z.regex(/^c_[A-Za-z0-9_-]{1,64}$/))
 export const entryIdSchema = z.string().check(z.regex(/^e_[A-Za-z0-9_-]{1,64}$/))
 const wholeNumber = (minimum: number, maximum: number) => z.int().check(z.gte(minimum), z.lte(maximum))
 
@@ -27,6 +30,15 @@ export const runOptionsSchema = z.strictObject({
 })
 
 export const grantPurposeSchema = z.enum(['checkpoint', 'output', 'calibration', 'recipe'])
+
+export const preferencesSchema = z.strictObject({
+  theme: z.enum(THEME_CHOICES),
+  numberLocale: z.enum(NUMBER_LOCALES),
+  hasSingleKeys: z.boolean(),
+  device: z.enum(DEVICES),
+  workers: wholeNumber(0, 256),
+  memoryLimitBytes: wholeNumber(0, Number.MAX_SAFE_INTEGER),
+})
 
 const startSchema = z.strictObject({
   grantId: grantIdSchema,
@@ -74,6 +86,15 @@ export const REQUEST_SCHEMAS = {
     calibrationGrantId: z.optional(grantIdSchema),
   }),
   'job.remove_partial': z.strictObject({ partialId: partialIdSchema }),
+  'settings.get': z.strictObject({}),
+  'settings.update': z.strictObject({ change: z.partial(preferencesSchema) }),
+  /** undefined = beside the checkpoint. */
+  'settings.set_output_folder': z.strictObject({ outputGrantId: z.optional(grantIdSchema) }),
+  'settings.add_calibration_set': z.strictObject({ grantId: grantIdSchema, name: shortText }),
+  'settings.remove_calibration_set': z.strictObject({ setId: calibrationSetIdSchema }),
+  'library.list': z.strictObject({}),
+  /** Forgets the entry; nothing on disk is touched. */
+  'library.forget': z.strictObject({ entryId: libraryEntryIdSchema }),
 } as const
 
 export type RouteName = keyof typeof REQUEST_SCHEMAS

@@ -28,6 +28,7 @@ const PLANTED: Readonly<Record<string, readonly [file: string, imported: string]
   'one-owner-of-onnxruntime': ['main/workers/second.ts', 'onnxruntime-node'],
   'host-without-electron': ['main/host/jobs/window.ts', 'electron'],
   'window-side-without-engine': ['main/app/deep.ts', '../engine/quant/thing.ts'],
+  'user-data-below-requests': ['main/user-data/up.ts', '../host/thing.ts'],
   'preload-is-thin': ['main/preload/fat.ts', '../host/thing.ts'],
   'renderer-without-main': ['renderer/src/deep.ts', '../../main/host/thing.ts'],
   'renderer-without-node': ['renderer/src/files.ts', 'node:path'],

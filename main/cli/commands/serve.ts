@@ -1,7 +1,10 @@
+import { homedir } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createEngineHost } from '../../host/engine-host.ts'
 import { EventHub } from '../../ipc/event-hub.ts'
 import { startServer } from '../../serve/start-server.ts'
+import { settingsFile } from '../../user-data/config-folder.ts'
+import { UserData } from '../../user-data/user-data.ts'
 import { parseArguments, usage } from '../arguments.ts'
 import type { Command } from '../command.ts'
 
@@ -39,6 +42,9 @@ Prints an address with a token that works once; the browser keeps the session. C
       version: files.version,
       cpuCount: files.cpuCount,
       port,
+      userData: new UserData(
+        settingsFile({ platform: process.platform, homeFolder: homedir(), environment: process.env }),
+      ),
       open: open === undefined ? undefined : [open],
       logError: (source, error) => {
         note(`${source}: ${error.toLine()}\n`)

@@ -1,15 +1,20 @@
 /** Checkpoints, recipes and plans: grants become paths, the host does the rest. */
+import type { Library } from '../../user-data/library.ts'
 import type { HandlerTable } from '../handler-table.ts'
 import { runOptionsOf } from '../run-options.ts'
 import type { Surface } from '../surface.ts'
 
 type CheckpointRoutes = 'checkpoint.open' | 'checkpoint.list_tensors' | 'recipe.list' | 'plan.make'
 
-export function checkpointHandlers({ grants, host }: Surface): Pick<HandlerTable, CheckpointRoutes> {
+export function checkpointHandlers(
+  { grants, host }: Surface,
+  library: Library,
+): Pick<HandlerTable, CheckpointRoutes> {
   return {
     'checkpoint.open': async ({ grantId }) => {
       const checkpointPath = await grants.resolve(grantId, 'checkpoint')
       const summary = await host['checkpoint.open']({ checkpointPath })
+      library.rememberCheckpoint(checkpointPath, summary)
       return { ...summary, displayPath: grants.display(checkpointPath) }
     },
     'checkpoint.list_tensors': async ({ grantId, filter, offset, limit }) =>
