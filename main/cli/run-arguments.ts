@@ -9,6 +9,7 @@ import {
   EXPERT_INPUT_SCALES,
   KV_CACHE_FORMATS,
   PROFILES,
+  STATISTICS,
   type RunOptions,
 } from '../../shared/domain/run-options.ts'
 import { parseShardSize, required, userPath, type OptionTable, type ParsedArguments } from './arguments.ts'
@@ -22,6 +23,7 @@ export const RUN_OPTION_TABLE = {
   'max-shard-size': { type: 'string' },
   samples: { type: 'string' },
   'seq-len': { type: 'string' },
+  statistics: { type: 'string' },
   device: { type: 'string' },
   workers: { type: 'string' },
   json: { type: 'boolean' },
@@ -35,6 +37,7 @@ export const RUN_OPTION_HELP = `  --recipe R                 built-in recipe nam
   --expert-input-scale S     per_expert | shared; overrides recipe and profile
   --max-shard-size S         10GB (default), 500MB, 4MiB ...
   --samples N, --seq-len N   calibration sequences and their length (default 128 x 512)
+  --statistics S             lean (default) | full: also every input channel's maximum and mean in the dump
   --device D                 auto (default) | cpu | webgpu | cuda
   --workers N                export threads (default: one per core)`
 
@@ -54,6 +57,7 @@ export async function readRunOptions(command: string, parsed: ParsedArguments): 
       shardSize === undefined ? DEFAULT_RUN_OPTIONS.maxShardSizeBytes : parseShardSize(shardSize),
     samples: parsed.wholeNumber('samples', 1) ?? DEFAULT_RUN_OPTIONS.samples,
     sequenceLength: parsed.wholeNumber('seq-len', 2) ?? DEFAULT_RUN_OPTIONS.sequenceLength,
+    statistics: parsed.choice('statistics', STATISTICS),
     device: parsed.choice('device', DEVICES) ?? DEFAULT_RUN_OPTIONS.device,
     workers: parsed.wholeNumber('workers', 1) ?? DEFAULT_RUN_OPTIONS.workers,
   }

@@ -20,6 +20,8 @@ export interface StartCalibration {
   readonly batches: readonly TokenBatch[]
   /** Where bytes go for export when they have been used (unit-protocol.ts); undefined = nowhere. Transferred. */
   readonly unitPort?: MessagePort | undefined
+  /** Whether the input channels of every linear are collected as well. */
+  readonly shouldObserveChannels?: boolean | undefined
   /** Memory of a GPU that may be used, in bytes. */
   readonly gpuBudgetBytes?: number | undefined
 }

@@ -73,7 +73,7 @@ export class DeviceService {
 
   private async start(input: DeviceCalls['start']['input']): Promise<DeviceCalls['start']['output']> {
     await this.endCalibration()
-    const { model, batches, gpuBudgetBytes } = input
+    const { model, batches, shouldObserveChannels = false, gpuBudgetBytes } = input
     const runtime = this.device()
     const sources = await CalibrationSources.create(runtime, input, this.loaderFile)
     try {
@@ -81,6 +81,7 @@ export class DeviceService {
         model,
         runtime,
         batches,
+        shouldObserveChannels,
         gpuBudgetBytes,
         reader: sources.reader,
         uploads: sources.uploads,

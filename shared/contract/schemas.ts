@@ -1,6 +1,13 @@
 /** Run-time schemas of everything the renderer may send. Requests are untrusted: sizes and counts are bounded here. */
 import * as z from 'zod/mini'
-import { DEVICES, DIALECTS, EXPERT_INPUT_SCALES, KV_CACHE_FORMATS, PROFILES } from '../domain/run-options.ts'
+import {
+  DEVICES,
+  DIALECTS,
+  EXPERT_INPUT_SCALES,
+  KV_CACHE_FORMATS,
+  PROFILES,
+  STATISTICS,
+} from '../domain/run-options.ts'
 import { NUMBER_LOCALES, THEME_CHOICES } from '../domain/settings.ts'
 
 const shortText = z.string().check(z.minLength(1), z.maxLength(256))
@@ -25,6 +32,7 @@ export const runOptionsSchema = z.strictObject({
   maxShardSizeBytes: wholeNumber(1_000_000, Number.MAX_SAFE_INTEGER),
   samples: wholeNumber(1, 1_000_000),
   sequenceLength: wholeNumber(2, 262_144),
+  statistics: z.optional(z.enum(STATISTICS)),
   device: z.enum(DEVICES),
   workers: wholeNumber(0, 256),
 })

@@ -4,12 +4,14 @@ export const KV_CACHE_FORMATS = ['none', 'fp8', 'fp8_cast', 'nvfp4', 'nvfp4_cast
 export const DEVICES = ['auto', 'cpu', 'webgpu', 'cuda'] as const
 export const DIALECTS = ['modelopt', 'compressed-tensors'] as const
 export const PROFILES = ['hardened', 'identical'] as const
+export const STATISTICS = ['lean', 'full'] as const
 export const EXPERT_INPUT_SCALES = ['per_expert', 'shared'] as const
 
 export type KvCacheChoice = (typeof KV_CACHE_FORMATS)[number]
 export type DeviceChoice = (typeof DEVICES)[number]
 export type DialectChoice = (typeof DIALECTS)[number]
 export type ProfileChoice = (typeof PROFILES)[number]
+export type StatisticsChoice = (typeof STATISTICS)[number]
 export type ExpertInputScaleChoice = (typeof EXPERT_INPUT_SCALES)[number]
 
 export interface RunOptions {
@@ -26,6 +28,8 @@ export interface RunOptions {
   readonly maxShardSizeBytes: number
   readonly samples: number
   readonly sequenceLength: number
+  /** `full` also keeps the maximum and mean magnitude of every input channel of every linear and expert. Absent = lean. */
+  readonly statistics?: StatisticsChoice | undefined
   readonly device: DeviceChoice
   /** Export worker threads; 0 = one per core. */
   readonly workers: number

@@ -14,6 +14,10 @@ export interface ReferenceLayer {
   readonly chosen: readonly (readonly number[])[]
   /** Largest magnitude by site name relative to the layer; experts as `gate_up.<e>` and `down.<e>`. */
   readonly amax: ReadonlyMap<string, number>
+  /** Every row that reached a site, by the same names. */
+  readonly rows: ReadonlyMap<string, Matrix>
+  /** Routing weights of every token, in the order of `chosen`. */
+  readonly weights: Matrix
 }
 
 const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x))
@@ -40,9 +44,12 @@ export class ReferenceForward {
   /** One sequence through one layer. */
   layer(index: number, sequence: Matrix): ReferenceLayer {
     const amax = new Map<string, number>()
+    const seen = new Map<string, Matrix>()
+    const weights: Vector[] = []
     const see = (site: string, rows: Matrix): void => {
       const largest = Math.max(...rows.flat().map(Math.abs))
       amax.set(site, Math.max(amax.get(site) ?? 0, largest))
+      seen.set(site, [...(seen.get(site) ?? []), ...rows])
     }
     const name = `${this.prefix}.layers.${String(index)}.`
     const normed = sequence.map((x) => this.norm(x, `${name}input_layernorm.weight`))
@@ -53,15 +60,16 @@ export class ReferenceForward {
     const middle = sequence.map((x, t) => x.map((value, i) => value + (mixed[t]?.[i] ?? 0)))
     const chosen: number[][] = []
     const hidden = middle.map((x) => {
-      const { y, experts } = this.moe(
+      const { y, experts, shares } = this.moe(
         `${name}mlp.`,
         this.norm(x, `${name}post_attention_layernorm.weight`),
         see,
       )
       chosen.push(experts)
+      weights.push(shares)
       return x.map((value, i) => value + (y[i] ?? 0))
     })
-    return { hidden, chosen, amax }
+    return { hidden, chosen, amax, rows: seen, weights }
   }
 
   /** Negative log-likelihoods of ids[1..] given final hidden states. */
@@ -175,7 +183,7 @@ export class ReferenceForward {
     name: string,
     x: Vector,
     see: (site: string, rows: Matrix) => void,
-  ): { readonly y: Vector; readonly experts: number[] } {
+  ): { readonly y: Vector; readonly experts: number[]; readonly shares: Vector } {
     const { hiddenSize: h, expertWidth: f, sharedExpertWidth: s, topK } = this.text
     const scores = this.matrix(`${name}gate.weight`, h).map((row) => dot(row, x))
     const order = scores.map((_, e) => e).sort((i, j) => (scores[j] ?? 0) - (scores[i] ?? 0) || i - j)
@@ -201,7 +209,7 @@ export class ReferenceForward {
     feed(`${name}shared_expert`, s, 'mlp.shared_expert.down_proj').forEach(
       (value, i) => (y[i] = (y[i] ?? 0) + opening * value),
     )
-    return { y, experts }
+    return { y, experts, shares: exps.map((value) => value / total) }
   }
 
   /** Zero-centred RMS norm over the whole vector. */

@@ -1,8 +1,10 @@
 /** Calibration: the forward pass with an observer on every linear, as statistics under ModelOpt's quantizer names. One instance per run. */
+import { ChannelCollector } from './channel-collector.ts'
 import { mergeStats, EMPTY_STATS, type CalibrationStats } from './stats.ts'
 import { createForwardPass } from './create-forward-pass.ts'
 import { DOWN_SITE, GATE_UP_SITE } from './forward/experts.ts'
 import { KEY_SITE, VALUE_SITE } from './forward/full-attention.ts'
+import type { AmaxSink } from './graph-cache.ts'
 import type { MicroBatch } from './hidden-states.ts'
 import type { ForwardOptions, LayerControl, LayerPass } from './layer-pass.ts'
 
@@ -50,7 +52,7 @@ export class Calibrator {
   /**
    * Runs the next layer; layers must be run in order. Statistics of this layer alone: `<linear>.input_quantizer` [1] of every linear,
    * `gate_up_proj_input_quantizer` and `down_proj_input_quantizer` [E] of its experts, `k_bmm_quantizer` and `v_bmm_quantizer` [1], tokens
-   * per expert [E]; tokenCount is 0, because it belongs to the whole run (see finish).
+   * and routing weights per expert [E], channels if they were asked for; tokenCount is 0, because it belongs to the whole run (see finish).
    */
   async runLayer(layerIndex: number, control: LayerControl = {}): Promise<CalibrationStats> {
     const { prefix, text } = this.options.model
@@ -59,25 +61,43 @@ export class Calibrator {
     for (const site of [GATE_UP_SITE, DOWN_SITE]) {
       amax.set(`${layer}${site}_input_quantizer`, new Float32Array(text.expertCount))
     }
+    const collector = new ChannelCollector()
+    const isPerExpert = (site: string): boolean => site === GATE_UP_SITE || site === DOWN_SITE
     const routing = await this.forward.runLayer(
       layerIndex,
-      (site, slot, value) => {
-        raise(amax, `${layer}${quantizerOf(site)}`, slot, value)
+      (site, slot, value, channels) => {
+        const quantizer = `${layer}${quantizerOf(site)}`
+        raise(amax, quantizer, slot, value)
+        const copies = isPerExpert(site) ? text.expertCount : 1
+        if (channels !== undefined) collector.add(quantizer, copies, slot, channels)
       },
       control,
     )
-    return { amax, expertTokens: new Map([[`${layer}mlp.experts`, routing.counts()]]), tokenCount: 0 }
+    const experts = `${layer}mlp.experts`
+    const counts = routing.counts()
+    return {
+      amax,
+      expertTokens: new Map([[experts, counts]]),
+      routingWeights: new Map([[experts, routing.weightSums()]]),
+      channels: collector.finish((quantizer, copy) =>
+        quantizer.startsWith(`${experts}.`) ? (counts[copy] ?? 0) : this.tokenCount,
+      ),
+      tokenCount: 0,
+    }
   }
 
   /** After the last layer: statistics of lm_head's input and the number of tokens; frees the graphs. */
   async finish(control: LayerControl = {}): Promise<CalibrationStats> {
     const amax = new Map<string, Float32Array>()
-    const sink = (site: string, slot: number, value: number): void => {
+    const collector = new ChannelCollector()
+    const sink: AmaxSink = (site, slot, value, channels) => {
       raise(amax, quantizerOf(site), slot, value)
+      if (channels !== undefined) collector.add(quantizerOf(site), 1, slot, channels)
     }
     await this.forward.runFinalNorm(sink, control)
     await this.release()
-    return { amax, expertTokens: new Map(), tokenCount: this.tokenCount }
+    const { tokenCount } = this
+    return { ...EMPTY_STATS, amax, channels: collector.finish(() => tokenCount), tokenCount }
   }
 
   /** Embeds, runs every layer and finishes. */

@@ -47,10 +47,22 @@ export class ForwardPass implements LayerPass {
 
   constructor(options: ForwardOptions) {
     this.options = options
-    const { model, runtime, shouldObserve = true, makeInterceptors = () => [] } = options
+    const {
+      model,
+      runtime,
+      shouldObserve = true,
+      shouldObserveChannels,
+      makeInterceptors = () => [],
+    } = options
     this.batches = makeMicroBatches(options.batches, model.text)
     this.tokenCount = this.batches.reduce((sum, { batch, time }) => sum + batch * time, 0)
-    this.graphs = new GraphCache({ config: model.text, runtime, shouldObserve, makeInterceptors })
+    this.graphs = new GraphCache({
+      config: model.text,
+      runtime,
+      shouldObserve,
+      shouldObserveChannels,
+      makeInterceptors,
+    })
   }
 
   async embed(): Promise<void> {
@@ -217,9 +229,9 @@ export class ForwardPass implements LayerPass {
       `experts x ${String(group.length)}`,
       (config, interceptors) => expertsGraph(config, interceptors, group.length),
       feeds,
-      (site, slot, amax) => {
+      (site, slot, amax, channels) => {
         const isPerExpert = site === GATE_UP_SITE || site === DOWN_SITE
-        sink(site, isPerExpert ? (group[slot]?.expert ?? 0) : slot, amax)
+        sink(site, isPerExpert ? (group[slot]?.expert ?? 0) : slot, amax, channels)
       },
     )
     for (const [slot, { routed }] of group.entries()) {

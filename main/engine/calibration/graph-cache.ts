@@ -3,15 +3,21 @@ import type { QwenTextConfig } from '../models/qwen3_5-moe/text-config.ts'
 import type { GraphBuilder, GraphInterceptor } from '../onnx/graph-builder.ts'
 import type { GraphRuntime, GraphSession, GraphTensor } from '../onnx/graph-runtime.ts'
 import { AmaxObserver, observedAmax } from './forward/amax-observer.ts'
+import { ChannelObserver, type ChannelReport } from './forward/channel-observer.ts'
 
-/** Receives what an observer saw: the largest magnitude at a site, for a slot of the graph. */
-export type AmaxSink = (site: string, slot: number, amax: number) => void
+/**
+ * Receives what an observer saw: the largest magnitude at a site, for a slot of the graph. Channels, where they were asked for, come in
+ * calls of their own with amax 0.
+ */
+export type AmaxSink = (site: string, slot: number, amax: number, channels?: ChannelReport) => void
 
 export interface GraphCacheOptions {
   readonly config: QwenTextConfig
   readonly runtime: GraphRuntime
   /** Whether graphs also return the amax of every linear's input. */
   readonly shouldObserve: boolean
+  /** Whether they return the channels of every linear's input as well. Default: false. */
+  readonly shouldObserveChannels?: boolean | undefined
   /** Called for every graph; the result is attached before the observer. */
   readonly makeInterceptors: () => readonly GraphInterceptor[]
 }
@@ -19,6 +25,7 @@ export interface GraphCacheOptions {
 interface Loaded {
   readonly session: GraphSession
   readonly observer: AmaxObserver | undefined
+  readonly channelObserver: ChannelObserver | undefined
 }
 
 export class GraphCache {
@@ -36,12 +43,15 @@ export class GraphCache {
     feeds: Readonly<Record<string, GraphTensor>>,
     sink: AmaxSink,
   ): Promise<ReadonlyMap<string, GraphTensor>> {
-    const { session, observer } = await this.get(key, build)
+    const { session, observer, channelObserver } = await this.get(key, build)
     const results = await session.run(feeds)
     for (const { output, sites, slot } of observer?.observations ?? []) {
       const amax = observedAmax(results, output)
       for (const site of sites) sink(site, slot, amax)
     }
+    channelObserver?.report(results, (site, slot, channels) => {
+      sink(site, slot, 0, channels)
+    })
     return results
   }
 
@@ -62,11 +72,15 @@ export class GraphCache {
   ): Promise<Loaded> {
     const present = this.loaded.get(key)
     if (present !== undefined) return present
-    const { config, runtime, shouldObserve, makeInterceptors } = this.options
+    const { config, runtime, shouldObserve, shouldObserveChannels, makeInterceptors } = this.options
     const observer = shouldObserve ? new AmaxObserver() : undefined
-    const interceptors = [...makeInterceptors(), ...(observer === undefined ? [] : [observer])]
-    const graph = build(config, interceptors)
-    const loading = runtime.load(graph.build(), key).then((session) => ({ session, observer }))
+    const channelObserver = shouldObserveChannels === true ? new ChannelObserver(config) : undefined
+    const observers = [observer, channelObserver].filter((watching) => watching !== undefined)
+    const graph = build(config, [...makeInterceptors(), ...observers])
+    channelObserver?.finish(graph)
+    const loading = runtime
+      .load(graph.build(), key)
+      .then((session) => ({ session, observer, channelObserver }))
     this.loaded.set(key, loading)
     return loading
   }

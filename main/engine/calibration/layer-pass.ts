@@ -19,6 +19,8 @@ export interface ForwardOptions {
   readonly makeInterceptors?: (() => readonly GraphInterceptor[]) | undefined
   /** Whether amaxes are collected. Default: true. */
   readonly shouldObserve?: boolean
+  /** Whether the single input channels of every linear are collected as well. Default: false. */
+  readonly shouldObserveChannels?: boolean
   /** Source bytes of a group of experts. Default: 96 MiB. */
   readonly maxUnitBytes?: number
   /** Units of layers for a GPU, prepared ahead. Default: what `reader` gives, converted when it is needed. */

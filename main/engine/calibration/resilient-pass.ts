@@ -82,12 +82,12 @@ export class ResilientPass implements LayerPass {
     control: LayerControl,
     work: (collect: AmaxSink) => Promise<T>,
   ): Promise<T> {
-    let seen: [site: string, slot: number, amax: number][] = []
+    let seen: Parameters<AmaxSink>[] = []
     const result = await this.persist(layersBefore, control, () => {
       seen = []
-      return work((site, slot, amax) => seen.push([site, slot, amax]))
+      return work((site, slot, amax, channels) => seen.push([site, slot, amax, channels]))
     })
-    for (const [site, slot, amax] of seen) sink(site, slot, amax)
+    for (const report of seen) sink(...report)
     return result
   }
 

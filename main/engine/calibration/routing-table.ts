@@ -35,6 +35,15 @@ export class RoutingTable {
     return counts
   }
 
+  /** Routing weights summed over the tokens of each expert, f64 [experts], in token order. */
+  weightSums(): Float64Array {
+    const sums = new Float64Array(this.expertCount)
+    for (const [entry, expert] of this.chosen.entries()) {
+      sums[expert] = (sums[expert] ?? 0) + (this.weights[entry] ?? 0)
+    }
+    return sums
+  }
+
   /** Experts of a token in descending probability, with renormalised weights. */
   choiceOf(row: number): { readonly experts: Int32Array; readonly weights: Float32Array } {
     const begin = row * this.topK

@@ -3,15 +3,18 @@
  * export workers quantize from the same memory as soon as the forward pass is done with it.
  */
 import type { FileHandle } from 'node:fs/promises'
+import { formatBytes } from '../../../shared/domain/format-text.ts'
+import { AppError } from '../../../shared/errors/app-error.ts'
 import { mergeStats, EMPTY_STATS, type CalibrationStats } from '../../engine/calibration/stats.ts'
 import { readCalibrationFiles } from '../../engine/io/node/calibration-files.ts'
+import type { QwenTextConfig } from '../../engine/models/qwen3_5-moe/text-config.ts'
 import type { HostStartRequest } from '../host-api.ts'
 import { DeviceClient } from '../pool/device-client.ts'
 import { chooseDevice } from '../pool/probe-devices.ts'
 import { UnitExchange } from '../pool/unit-exchange.ts'
 import { cancelled, type ExportSweep } from './export-sweep.ts'
 import type { JobEnvironment, JobObserver } from './job-observer.ts'
-import type { PreparedRun } from './prepare-run.ts'
+import { AMAX_LIMIT_BYTES, type PreparedRun } from './prepare-run.ts'
 import type { CalibrationOutcome } from './run-parts.ts'
 
 /** How soon a cancel reaches the device worker, which looks between two runs of a graph. */
@@ -74,6 +77,8 @@ async function startCalibration(
 ): Promise<{ readonly tokenCount: number; readonly notices: readonly string[] }> {
   const { samples, sequenceLength } = request.options
   const { checkpoint, model } = prepared
+  const shouldObserveChannels = request.options.statistics === 'full'
+  if (shouldObserveChannels) checkChannelSize(model.text)
   observer.stageStarted('calibrate', model.text.layerCount, 'layers')
   const data = await client.loadData(
     await readCalibrationFiles({
@@ -90,6 +95,7 @@ async function startCalibration(
     model,
     descriptors: sources.map((handle) => handle.fd),
     batches: [data.batch],
+    shouldObserveChannels,
     unitPort: exchange.workerPort,
   })
   return { tokenCount, notices: data.warnings }
@@ -108,4 +114,15 @@ async function runLayers({ client, observer, prepared }: Stage): Promise<Calibra
     for (const tokens of ofLayer.expertTokens.values()) observer.expertTokens(layer, [...tokens])
   }
   return stats
+}
+
+/** Channels of every expert in f32, maximum and mean; what other linears add is small beside them. Throws USAGE. */
+function checkChannelSize({ layerCount, expertCount, hiddenSize, expertWidth }: QwenTextConfig): void {
+  const sizeBytes = layerCount * expertCount * (hiddenSize + expertWidth) * 2 * 4
+  if (sizeBytes <= AMAX_LIMIT_BYTES) return
+  throw new AppError('USAGE', {
+    subject: '--statistics full',
+    problem: `the channels of this model take ${formatBytes(sizeBytes, 'en')}, a dump can have ${formatBytes(AMAX_LIMIT_BYTES, 'en')}`,
+    remedy: 'use --statistics lean',
+  })
 }

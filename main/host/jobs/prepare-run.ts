@@ -15,7 +15,8 @@ import { planExport } from '../../engine/pipeline/plan-export.ts'
 import { loadRecipe } from '../../engine/recipes/load-recipe.ts'
 import type { Recipe } from '../../engine/recipes/recipe.ts'
 
-const AMAX_LIMIT_BYTES = 512 * 1024 * 1024
+/** Of a calibration dump, read or written. */
+export const AMAX_LIMIT_BYTES = 512 * 1024 * 1024
 
 export interface OpenedModel {
   readonly folder: NodeCheckpointFolder

@@ -12,8 +12,8 @@ export async function runIdentity(
   version: string,
 ): Promise<RunIdentity> {
   const { plan, checkpoint, folder } = prepared
-  const { recipe, recipeText, kv, dialect, profile, expertInputScale, samples, sequenceLength } =
-    request.options
+  const { recipe, recipeText, kv, dialect, profile, expertInputScale } = request.options
+  const { samples, sequenceLength, statistics = 'lean' } = request.options
   const needsData = plan.calibrationSites.length > 0
   const identity: Record<string, string> = {
     version,
@@ -25,7 +25,7 @@ export async function runIdentity(
   else if (needsData) {
     const file = request.calibrationPath
     const data = file === undefined ? 'builtin' : await fileFacts(file)
-    identity['data'] = `${data} ${String(samples)} x ${String(sequenceLength)}`
+    identity['data'] = `${data} ${String(samples)} x ${String(sequenceLength)}, ${statistics}`
   }
   for (const shard of checkpoint.shards) {
     const facts = shard.tensors.map(({ name, beginBytes }) => `${name} ${String(beginBytes)}\n`)

@@ -4,7 +4,11 @@ import { parseAmaxDump, writeCalibrationDump } from '../../../main/engine/calibr
 import { WindowPacker } from '../../../main/engine/calibration/data/pack-windows.ts'
 import { textPieces } from '../../../main/engine/calibration/data/text-pieces.ts'
 import { RoutingTable } from '../../../main/engine/calibration/routing-table.ts'
-import { mergeStats, type CalibrationStats } from '../../../main/engine/calibration/stats.ts'
+import {
+  mergeStats,
+  type CalibrationStats,
+  type ChannelStats,
+} from '../../../main/engine/calibration/stats.ts'
 
 const amaxValues = fc.array(fc.float({ min: 0, noNaN: true, noDefaultInfinity: true }), {
   minLength: 1,
@@ -21,6 +25,8 @@ const stats: fc.Arbitrary<CalibrationStats> = fc.record({
     .map(
       (record) => new Map(Object.entries(record).map(([name, values]) => [name, Float64Array.from(values)])),
     ),
+  routingWeights: fc.constant(new Map([['x.experts', Float64Array.of(0.5, 2)]])),
+  channels: fc.constant(new Map<string, ChannelStats>()),
   tokenCount: fc.nat(),
 })
 

@@ -10,9 +10,13 @@ import type {
 } from '../../onnx/graph-runtime.ts'
 import { invariant } from '../../../../shared/errors/app-error.ts'
 import { AmaxObserver, type ObserverOptions } from '../forward/amax-observer.ts'
+import { ChannelObserver, type ChannelReport } from '../forward/channel-observer.ts'
 
-/** Receives the largest magnitude of every row at a site; for a merged observer in the order of its slots, with rows per slot. */
-export type RowSink = (site: string, slot: number, rowMaxima: Float32Array) => void
+/**
+ * Receives the largest magnitude of every row at a site; for a merged observer in the order of its slots, with rows per slot. Channels,
+ * where they were asked for, come in calls of their own without rows.
+ */
+export type RowSink = (site: string, slot: number, rowMaxima: Float32Array, channels?: ChannelReport) => void
 
 export interface DeviceRun {
   /** Graphs are told apart by it. */
@@ -39,13 +43,17 @@ export interface DeviceGraphOptions {
   readonly config: QwenTextConfig
   readonly device: ResidentDevice
   readonly shouldObserve: boolean
+  readonly shouldObserveChannels?: boolean | undefined
   readonly makeInterceptors: () => readonly GraphInterceptor[]
 }
 
 interface Loaded {
   readonly session: ResidentSession
   readonly observer: AmaxObserver | undefined
+  readonly channelObserver: ChannelObserver | undefined
 }
+
+const NO_ROWS = new Float32Array(0)
 
 export class DeviceGraphs {
   readonly costs = new Map<string, RunCost>()
@@ -58,7 +66,7 @@ export class DeviceGraphs {
 
   async run(run: DeviceRun, sink: RowSink): Promise<ResidentResults> {
     const startedMs = performance.now()
-    const { session, observer } = await this.get(run)
+    const { session, observer, channelObserver } = await this.get(run)
     const results = await session.run(run.feeds)
     this.count(run, results, performance.now() - startedMs)
     const rowsTaken = new Map<string, number>()
@@ -71,6 +79,9 @@ export class DeviceGraphs {
       rowsTaken.set(output, from + maxima.length)
       for (const site of sites) sink(site, slot, maxima)
     }
+    channelObserver?.report(results.host, (site, slot, channels) => {
+      sink(site, slot, NO_ROWS, channels)
+    })
     return results
   }
 
@@ -84,13 +95,18 @@ export class DeviceGraphs {
   private get(run: DeviceRun): Promise<Loaded> {
     const present = this.loaded.get(run.key)
     if (present !== undefined) return present
-    const { config, device, shouldObserve, makeInterceptors } = this.options
-    const observer = shouldObserve && run.observer !== undefined ? new AmaxObserver(run.observer) : undefined
-    const graph = run.build(config, [...makeInterceptors(), ...(observer === undefined ? [] : [observer])])
+    const { config, device, shouldObserve, shouldObserveChannels, makeInterceptors } = this.options
+    const isObserved = run.observer !== undefined
+    const observer = shouldObserve && isObserved ? new AmaxObserver(run.observer) : undefined
+    const channelObserver =
+      shouldObserveChannels === true && isObserved ? new ChannelObserver(config) : undefined
+    const observers = [observer, channelObserver].filter((watching) => watching !== undefined)
+    const graph = run.build(config, [...makeInterceptors(), ...observers])
     observer?.finish(graph)
+    channelObserver?.finish(graph)
     const loading = device
       .load(graph.build(), run.key, run.deviceOutputs)
-      .then((session) => ({ session, observer }))
+      .then((session) => ({ session, observer, channelObserver }))
     this.loaded.set(run.key, loading)
     return loading
   }

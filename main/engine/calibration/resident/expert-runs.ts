@@ -140,9 +140,9 @@ export class ExpertRuns {
         observer: { isMerged: true, ...(rowMaxima === undefined ? {} : { ignoredSites: ONLY_GATE_UP }) },
         slotRows: group.map(({ from, to }) => to - from),
       },
-      (site, slot, rows) => {
+      (site, slot, rows, channels) => {
         const isPerExpert = site === GATE_UP_SITE || site === DOWN_SITE
-        sink(site, isPerExpert ? (group[slot]?.expert ?? 0) : slot, rows)
+        sink(site, isPerExpert ? (group[slot]?.expert ?? 0) : slot, rows, channels)
       },
     )
     this.termsOf(batch).add(deviceOutput(results, 'y'), group)

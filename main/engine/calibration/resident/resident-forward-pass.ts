@@ -51,7 +51,7 @@ export class ResidentForwardPass implements LayerPass {
     plan: MemoryPlan,
     acceptsHalf: boolean,
   ) {
-    const { model, shouldObserve = true, makeInterceptors = () => [] } = options
+    const { model, shouldObserve = true, shouldObserveChannels, makeInterceptors = () => [] } = options
     this.options = options
     this.plan = plan
     this.held = cutBatches(options.batches, model.text, plan.runTokens).map((part) => ({
@@ -61,7 +61,13 @@ export class ResidentForwardPass implements LayerPass {
     }))
     this.states = this.held.map(({ part }) => ({ ...part, hidden: EMPTY, normed: EMPTY }))
     this.tokenCount = this.held.reduce((sum, { part }) => sum + part.batch * part.time, 0)
-    this.graphs = new DeviceGraphs({ config: model.text, device, shouldObserve, makeInterceptors })
+    this.graphs = new DeviceGraphs({
+      config: model.text,
+      device,
+      shouldObserve,
+      shouldObserveChannels,
+      makeInterceptors,
+    })
     this.globals = new DirectUploads(options.reader, acceptsHalf)
     this.layers = options.uploads ?? this.globals
   }
@@ -280,12 +286,12 @@ export class ResidentForwardPass implements LayerPass {
             feeds: { x: hiddenOf(batch), ...weights },
             observer: {},
           },
-          (site, slot, rows) => {
-            if (site === ROUTER_SITE) {
+          (site, slot, rows, channels) => {
+            if (site === ROUTER_SITE && channels === undefined) {
               rowMaxima ??= new Float32Array(this.tokenCount)
               rowMaxima.set(rows, batch.part.firstRow)
             }
-            sink(site, slot, rows)
+            sink(site, slot, rows, channels)
           },
         )
         replace(batch, 'hidden', deviceOutput(results, 'y'))
@@ -356,13 +362,13 @@ function numberRows(
 
 /** Largest magnitudes instead of rows of them; an infinity or NaN ends the layer. */
 function finiteSink(layerIndex: number, sink: AmaxSink): RowSink {
-  return (site, slot, rows) => {
+  return (site, slot, rows, channels) => {
     const amax = propagatingMaximum(rows)
     if (!Number.isFinite(amax)) {
       const isOfExperts = site === GATE_UP_SITE || site === DOWN_SITE
       throw activationNotFinite(layerIndex, isOfExperts ? `expert ${String(slot)}` : `the input of ${site}`)
     }
-    sink(site, slot, amax)
+    sink(site, slot, amax, channels)
   }
 }
 

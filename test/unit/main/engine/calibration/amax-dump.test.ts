@@ -1,6 +1,7 @@
 /** Both forms of a calibration dump, and everything that must not pass as one. */
 import { describe, expect, test } from 'vitest'
 import { parseAmaxDump, writeCalibrationDump } from '../../../../../main/engine/calibration/amax-dump.ts'
+import { EMPTY_STATS } from '../../../../../main/engine/calibration/stats.ts'
 import { errorOf } from '../../../../tools/expect-error.ts'
 
 const json = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(value))
@@ -52,6 +53,21 @@ describe('calibration.safetensors', () => {
       ['m.q_proj.input_quantizer', Float32Array.of(0.1)],
     ]),
     expertTokens: new Map([['m.experts', Float64Array.of(7, 0, 2 ** 40)]]),
+    routingWeights: new Map([['m.experts', Float64Array.of(2.5, 0, 0.1)]]),
+    channels: new Map([
+      [
+        'm.experts.down_proj_input_quantizer',
+        {
+          width: 2,
+          amax: Float32Array.of(1, 2, 0, 0, 3, 4),
+          meanAbs: Float32Array.of(0.5, 1, 0, 0, 0.25, 4),
+        },
+      ],
+      [
+        'm.q_proj.input_quantizer',
+        { width: 2, amax: Float32Array.of(0.1, 0), meanAbs: Float32Array.of(0.05, 0) },
+      ],
+    ]),
     tokenCount: 1024,
   }
 
@@ -69,13 +85,37 @@ describe('calibration.safetensors', () => {
       1.5, 0, 2.25,
     ])
     expect(header['m.experts.expert_tokens']).toMatchObject({ dtype: 'F64', shape: [3] })
+    expect(header['m.experts.expert_routing_weight']).toMatchObject({ dtype: 'F64', shape: [3] })
+    const channels = 'm.experts.down_proj_input_quantizer.channel'
+    expect(header[`${channels}_amax`]).toMatchObject({ dtype: 'F32', shape: [3, 2] })
+    expect(header[`${channels}_mean_abs`]).toMatchObject({ dtype: 'F32', shape: [3, 2] })
+    expect(header['m.q_proj.input_quantizer.channel_amax']).toMatchObject({ shape: [2] })
   })
 
   test('reads back what was written', () => {
     const read = parseAmaxDump('calibration.safetensors', writeCalibrationDump(stats))
     expect(new Map([...read.amax].sort())).toEqual(stats.amax)
     expect(read.expertTokens).toEqual(stats.expertTokens)
+    expect(read.routingWeights).toEqual(stats.routingWeights)
+    expect(read.channels).toEqual(stats.channels)
     expect(read.tokenCount).toBe(1024)
+  })
+
+  test('a dump of the first version, without weights and channels, is still read', () => {
+    const { amax, expertTokens, tokenCount } = stats
+    const old = writeCalibrationDump({ ...EMPTY_STATS, amax, expertTokens, tokenCount })
+    const read = parseAmaxDump('calibration.safetensors', old)
+    expect([read.routingWeights.size, read.channels.size, read.amax.size]).toEqual([0, 0, 2])
+  })
+
+  test('channels without their means are refused by name', async () => {
+    const amax = new Map([['m.q_proj.input_quantizer.channel_amax', Float32Array.of(1, 2)]])
+    const bytes = writeCalibrationDump({ ...EMPTY_STATS, amax })
+    const error = await errorOf(() => parseAmaxDump('calibration.safetensors', bytes))
+    expect([error.code, error.subject]).toEqual([
+      'AMAX_INVALID',
+      'calibration.safetensors: m.q_proj.input_quantizer',
+    ])
   })
 
   test('NaN is refused by name', async () => {

@@ -1,5 +1,6 @@
 /** Wrong fallbacks here are how an expert without data ends with scale 0 and NaN at serving time. */
 import { describe, expect, test } from 'vitest'
+import { EMPTY_STATS } from '../../../../../main/engine/calibration/stats.ts'
 import {
   listUncoveredExperts,
   resolveActivationScales,
@@ -17,8 +18,8 @@ const output = (name: string): PlannedActivationScale['output'] => ({
 })
 const base = { expertIndex: undefined, scope: 'module', constantAmax: undefined, divisor: 2688 } as const
 const stats = (amax: Record<string, number[]>): Parameters<typeof resolveActivationScales>[1] => ({
+  ...EMPTY_STATS,
   amax: new Map(Object.entries(amax).map(([site, values]) => [site, Float32Array.from(values)])),
-  expertTokens: new Map(),
   tokenCount: 1,
 })
 const bits = (value: number): string => {
@@ -89,7 +90,7 @@ describe('resolveActivationScales', () => {
 
 test('uncovered experts are listed by layer and expert', () => {
   const calibrated = {
-    amax: new Map(),
+    ...EMPTY_STATS,
     tokenCount: 4,
     expertTokens: new Map([
       ['m.layers.1.mlp.experts', Float64Array.of(3, 0)],
