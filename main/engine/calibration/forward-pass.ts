@@ -13,7 +13,7 @@ import { linearAttentionGraph } from './forward/linear-attention.ts'
 import { moeFrontGraph } from './forward/moe-front.ts'
 import { rotaryFeeds } from './forward/rotary-table.ts'
 import { queryBlocks } from './forward/query-blocks.ts'
-import { GraphCache, f32Output, type AmaxSink } from './graph-cache.ts'
+import { GraphCache, f32Output, type AmaxSink, type GraphVariant } from './graph-cache.ts'
 import {
   gatherRouted,
   makeMicroBatches,
@@ -44,6 +44,8 @@ export class ForwardPass implements LayerPass {
   /** Gathered rows of one run of experts. */
   private readonly gathered = new WeightDecoder()
   private passes = { done: 0, total: 0 }
+  /** Of the layer that runs. */
+  private variant: GraphVariant | undefined
 
   constructor(options: ForwardOptions) {
     this.options = options
@@ -75,6 +77,7 @@ export class ForwardPass implements LayerPass {
     const { expertCount, topK } = model.text
     const units = layerUnits(model, layerIndex, maxUnitBytes)
     this.passes = { done: 0, total: 3 * this.tokenCount }
+    this.variant = this.options.variantOf?.(layerIndex)
     await this.runMixer(layerIndex, units.mixer, sink, control)
     const routing = new RoutingTable(this.tokenCount, expertCount, topK)
     await this.runMoeFront(layerIndex, units.moeFront, routing, sink, control)
@@ -126,7 +129,13 @@ export class ForwardPass implements LayerPass {
       this.checkCancelled(control)
       const x = f32Tensor([batch.batch, batch.time, text.hiddenSize], batch.hidden)
       const results = isLinear
-        ? await this.graphs.run('linear_attention', linearAttentionGraph, { x, ...weights }, sink)
+        ? await this.graphs.run(
+            'linear_attention',
+            linearAttentionGraph,
+            { x, ...weights },
+            sink,
+            this.variant,
+          )
         : await this.runFullAttention(batch, { x, ...weights }, sink)
       batch.hidden.set(f32Output(results, 'y'))
       this.advance(batch.batch * batch.time, control)
@@ -149,6 +158,7 @@ export class ForwardPass implements LayerPass {
       (config, interceptors) => fullAttentionGraph(config, interceptors, blocks),
       { ...feeds, ...rotary },
       sink,
+      this.variant,
     )
   }
 
@@ -165,7 +175,7 @@ export class ForwardPass implements LayerPass {
       this.checkCancelled(control)
       const rows = batch.batch * batch.time
       const feeds = { x: f32Tensor([rows, hiddenSize], batch.hidden), ...weights }
-      const results = await this.graphs.run('moe_front', moeFrontGraph, feeds, sink)
+      const results = await this.graphs.run('moe_front', moeFrontGraph, feeds, sink, this.variant)
       const probability = f32Output(results, 'probability')
       if (firstNotFinite(probability) >= 0) throw activationNotFinite(layerIndex, 'its router')
       routing.add(batch.firstRow, probability)
@@ -188,7 +198,8 @@ export class ForwardPass implements LayerPass {
     for (let index = 0; index < expertCount; index += 1) {
       const expert = firstExpert + index
       const routed = routing.rowsOf(expert)
-      if (routed.to === routed.from) continue
+      const extra = control.probe?.inputsOf(expert)
+      if (routed.to === routed.from && extra === undefined) continue
       const [gate, up, down] = unit.slices.slice(3 * index, 3 * index + 3)
       invariant(
         gate !== undefined && up !== undefined && down !== undefined,
@@ -198,8 +209,9 @@ export class ForwardPass implements LayerPass {
       const downValues = this.decoder.decode(down, bytes[3 * index + 2] ?? new Uint8Array(0))
       for (let from = routed.from; from < routed.to; from += EXPERT_RUN_ROWS) {
         const to = Math.min(routed.to, from + EXPERT_RUN_ROWS)
-        pending.push({ expert, gateUp, down: downValues, routed: { ...routed, from, to } })
+        pending.push({ expert, gateUp, down: downValues, rows: { ...routed, from, to } })
       }
+      if (extra !== undefined) pending.push({ expert, gateUp, down: downValues, rows: extra })
     }
     this.options.reader.release(unit)
     const perRun = EXPERTS_PER_RUN[runtime.device]
@@ -217,11 +229,10 @@ export class ForwardPass implements LayerPass {
   ): Promise<void> {
     const { hiddenSize, expertWidth, topK } = this.options.model.text
     const feeds: Record<string, GraphTensor> = {}
-    for (const [slot, { gateUp, down, routed }] of group.entries()) {
-      const rows = routed.to - routed.from
-      const x = this.gathered.take(rows * hiddenSize)
-      gatherRouted(this.batches, hiddenSize, routed, x)
-      feeds[`x.${String(slot)}`] = f32Tensor([rows, hiddenSize], x)
+    const inputs = group.map(({ rows }) => this.expertInputs(rows))
+    for (const [slot, { gateUp, down }] of group.entries()) {
+      const x = inputs[slot] ?? new Float32Array(0)
+      feeds[`x.${String(slot)}`] = f32Tensor([x.length / hiddenSize, hiddenSize], x)
       feeds[`gate_up.${String(slot)}`] = f32Tensor([2 * expertWidth, hiddenSize], gateUp)
       feeds[`down.${String(slot)}`] = f32Tensor([hiddenSize, expertWidth], down)
     }
@@ -233,12 +244,27 @@ export class ForwardPass implements LayerPass {
         const isPerExpert = site === GATE_UP_SITE || site === DOWN_SITE
         sink(site, isPerExpert ? (group[slot]?.expert ?? 0) : slot, amax, channels)
       },
+      this.variant,
+      group.map(({ expert }) => expert),
     )
-    for (const [slot, { routed }] of group.entries()) {
-      scatterRouted(this.batches, hiddenSize, routed, f32Output(results, `y.${String(slot)}`))
-      this.advance((routed.to - routed.from) / topK, control)
+    for (const [slot, { expert, rows }] of group.entries()) {
+      const y = f32Output(results, `y.${String(slot)}`)
+      if (rows instanceof Float32Array) control.probe?.take(expert, y)
+      else {
+        control.watchExpert?.(expert, inputs[slot] ?? new Float32Array(0), y)
+        scatterRouted(this.batches, hiddenSize, rows, y)
+        this.advance((rows.to - rows.from) / topK, control)
+      }
     }
     this.gathered.reset()
+  }
+
+  private expertInputs(rows: ExpertWork['rows']): Float32Array<ArrayBuffer> {
+    if (rows instanceof Float32Array) return rows
+    const { hiddenSize } = this.options.model.text
+    const x = this.gathered.take((rows.to - rows.from) * hiddenSize)
+    gatherRouted(this.batches, hiddenSize, rows, x)
+    return x
   }
 
   /** Decodes a unit into feeds, with norm scales as 1 + w and A_log as −exp(A_log), and gives its bytes back. */
@@ -275,7 +301,8 @@ interface ExpertWork {
   readonly expert: number
   readonly gateUp: Float32Array<ArrayBuffer>
   readonly down: Float32Array<ArrayBuffer>
-  readonly routed: RoutedRows
+  /** Tokens of the expert, or inputs of a probe. */
+  readonly rows: RoutedRows | Float32Array<ArrayBuffer>
 }
 
 export function throwIfCancelled({ isCancelled }: LayerControl): void {

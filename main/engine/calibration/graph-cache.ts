@@ -2,6 +2,7 @@
 import type { QwenTextConfig } from '../models/qwen3_5-moe/text-config.ts'
 import type { GraphBuilder, GraphInterceptor } from '../onnx/graph-builder.ts'
 import type { GraphRuntime, GraphSession, GraphTensor } from '../onnx/graph-runtime.ts'
+import type { AddedInput, FakeQuantizer } from './fake-quant/fake-quantizer.ts'
 import { AmaxObserver, observedAmax } from './forward/amax-observer.ts'
 import { ChannelObserver, type ChannelReport } from './forward/channel-observer.ts'
 
@@ -10,6 +11,16 @@ import { ChannelObserver, type ChannelReport } from './forward/channel-observer.
  * calls of their own with amax 0.
  */
 export type AmaxSink = (site: string, slot: number, amax: number, channels?: ChannelReport) => void
+
+/** Graphs of a layer whose inputs are rounded as in deployment. */
+export interface GraphVariant {
+  /** Equal for layers that share graphs. */
+  readonly key: string
+  /** A new one for every graph. */
+  makeQuantizer(): FakeQuantizer
+  /** Value of an input that the quantizer added; `expert` is the one in its slot, where slots hold experts. */
+  feed(input: AddedInput, expert: number | undefined): GraphTensor
+}
 
 export interface GraphCacheOptions {
   readonly config: QwenTextConfig
@@ -26,6 +37,7 @@ interface Loaded {
   readonly session: GraphSession
   readonly observer: AmaxObserver | undefined
   readonly channelObserver: ChannelObserver | undefined
+  readonly quantizer: FakeQuantizer | undefined
 }
 
 export class GraphCache {
@@ -36,15 +48,23 @@ export class GraphCache {
     this.options = options
   }
 
-  /** Runs the graph `key`, building it on first use, and reports what its observer saw. */
+  /**
+   * Runs the graph `key`, building it on first use, and reports what its observer saw. `experts` = which one is in each slot, for graphs
+   * of experts.
+   */
   async run(
     key: string,
     build: (config: QwenTextConfig, interceptors: readonly GraphInterceptor[]) => GraphBuilder,
     feeds: Readonly<Record<string, GraphTensor>>,
     sink: AmaxSink,
+    variant?: GraphVariant,
+    experts: readonly number[] = [],
   ): Promise<ReadonlyMap<string, GraphTensor>> {
-    const { session, observer, channelObserver } = await this.get(key, build)
-    const results = await session.run(feeds)
+    const { session, observer, channelObserver, quantizer } = await this.get(key, build, variant)
+    const added = (quantizer?.addedInputs ?? []).flatMap((input) =>
+      variant === undefined ? [] : [[input.name, variant.feed(input, experts[input.slot])] as const],
+    )
+    const results = await session.run({ ...feeds, ...Object.fromEntries(added) })
     for (const { output, sites, slot } of observer?.observations ?? []) {
       const amax = observedAmax(results, output)
       for (const site of sites) sink(site, slot, amax)
@@ -67,20 +87,23 @@ export class GraphCache {
   }
 
   private get(
-    key: string,
+    kind: string,
     build: (config: QwenTextConfig, interceptors: readonly GraphInterceptor[]) => GraphBuilder,
+    variant: GraphVariant | undefined,
   ): Promise<Loaded> {
+    const key = variant === undefined ? kind : `${kind}, ${variant.key}`
     const present = this.loaded.get(key)
     if (present !== undefined) return present
     const { config, runtime, shouldObserve, shouldObserveChannels, makeInterceptors } = this.options
     const observer = shouldObserve ? new AmaxObserver() : undefined
     const channelObserver = shouldObserveChannels === true ? new ChannelObserver(config) : undefined
-    const observers = [observer, channelObserver].filter((watching) => watching !== undefined)
-    const graph = build(config, [...makeInterceptors(), ...observers])
+    const quantizer = variant?.makeQuantizer()
+    const attached = [quantizer, observer, channelObserver].filter((interceptor) => interceptor !== undefined)
+    const graph = build(config, [...makeInterceptors(), ...attached])
     channelObserver?.finish(graph)
     const loading = runtime
       .load(graph.build(), key)
-      .then((session) => ({ session, observer, channelObserver }))
+      .then((session) => ({ session, observer, channelObserver, quantizer }))
     this.loaded.set(key, loading)
     return loading
   }

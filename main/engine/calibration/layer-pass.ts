@@ -2,7 +2,7 @@
 import type { GraphInterceptor } from '../onnx/graph-builder.ts'
 import type { GraphRuntime } from '../onnx/graph-runtime.ts'
 import type { MoeModel } from '../models/moe-model.ts'
-import type { AmaxSink } from './graph-cache.ts'
+import type { AmaxSink, GraphVariant } from './graph-cache.ts'
 import type { MicroBatch, TokenBatch } from './hidden-states.ts'
 import type { RunCost } from './resident/device-graphs.ts'
 import type { UploadSource } from './resident/uploads.ts'
@@ -17,6 +17,8 @@ export interface ForwardOptions {
   readonly batches: readonly TokenBatch[]
   /** Extra interceptors of every graph; called once per graph. Default: none. */
   readonly makeInterceptors?: (() => readonly GraphInterceptor[]) | undefined
+  /** How the inputs of a layer (undefined = of the vocabulary projection) are rounded. Default: not. On this side only. */
+  readonly variantOf?: ((layerIndex: number | undefined) => GraphVariant | undefined) | undefined
   /** Whether amaxes are collected. Default: true. */
   readonly shouldObserve?: boolean
   /** Whether the single input channels of every linear are collected as well. Default: false. */
@@ -48,6 +50,17 @@ export interface LayerControl {
   readonly onProgress?: ((done: number, total: number) => void) | undefined
   /** Asked between runs; true ends the layer with CANCELLED. */
   readonly isCancelled?: (() => boolean) | undefined
+  /** Sees inputs and outputs f32 [rows, H] of every run of an expert, valid during the call. On this side only. */
+  readonly watchExpert?: ((expert: number, inputs: Float32Array, outputs: Float32Array) => void) | undefined
+  readonly probe?: ExpertProbe | undefined
+}
+
+/** Runs experts on inputs that are not theirs, with the weights that are loaded anyway. On this side only. */
+export interface ExpertProbe {
+  /** f32 [rows, H]; undefined = none for this expert. */
+  inputsOf(expert: number): Float32Array<ArrayBuffer> | undefined
+  /** Outputs f32 [rows, H], valid during the call. */
+  take(expert: number, outputs: Float32Array): void
 }
 
 export interface LayerPass {

@@ -52,6 +52,7 @@ export class GraphBuilder {
   private readonly outputs: OnnxValueInfo[] = []
   private readonly constants = new Map<string, Value>()
   private readonly names = new Set<string>()
+  private opset = 18
 
   constructor(name: string, interceptors: readonly GraphInterceptor[] = []) {
     this.name = name
@@ -69,6 +70,11 @@ export class GraphBuilder {
     const out = this.claim(name)
     this.push('Identity', [value], [out])
     this.outputs.push({ name, type, shape: undefined })
+  }
+
+  /** For operators that are newer than opset 18. */
+  needOpset(version: number): void {
+    this.opset = Math.max(this.opset, version)
   }
 
   hasOutput(name: string): boolean {
@@ -125,8 +131,8 @@ export class GraphBuilder {
 
   /** The serialised ModelProto. */
   build(): Uint8Array<ArrayBuffer> {
-    const { name, nodes, initializers, inputs, outputs } = this
-    return encodeModel({ name, nodes, initializers, inputs, outputs })
+    const { name, opset, nodes, initializers, inputs, outputs } = this
+    return encodeModel({ name, opset, nodes, initializers, inputs, outputs })
   }
 
   private push(

@@ -4,8 +4,8 @@
  */
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire'
 
-/** TensorProto.DataType. */
-export const ONNX_TYPE = { float32: 1, int32: 6, int64: 7, bool: 9, float16: 10 } as const
+/** TensorProto.DataType. `float8` is E4M3FN: finite, one NaN per sign. */
+export const ONNX_TYPE = { float32: 1, int32: 6, int64: 7, bool: 9, float16: 10, float8: 17 } as const
 export type OnnxType = keyof typeof ONNX_TYPE
 
 export type OnnxAttribute =
@@ -40,6 +40,8 @@ export interface OnnxValueInfo {
 
 export interface OnnxModel {
   readonly name: string
+  /** Version of the ai.onnx operators; reduce operators take their axes as an input from 18 on. */
+  readonly opset: number
   readonly nodes: readonly OnnxNode[]
   readonly initializers: readonly OnnxInitializer[]
   readonly inputs: readonly OnnxValueInfo[]
@@ -47,8 +49,6 @@ export interface OnnxModel {
 }
 
 const IR_VERSION = 9
-/** Reduce operators take their axes as an input from 18 on; nothing newer is used. */
-const OPSET_VERSION = 18
 
 /** Bytes of a ModelProto. */
 export function encodeModel(model: OnnxModel): Uint8Array<ArrayBuffer> {
@@ -59,7 +59,7 @@ export function encodeModel(model: OnnxModel): Uint8Array<ArrayBuffer> {
     writeGraph(writer, model)
   })
   for (const [domain, version] of [
-    ['', OPSET_VERSION],
+    ['', model.opset],
     ['com.microsoft', 1],
   ] as const) {
     message(writer, 8, () => {

@@ -2,6 +2,7 @@
 import { AppError } from '../../../shared/errors/app-error.ts'
 import { asNumber, asObject, type JsonObject, type JsonValue } from '../formats/hf-config/lossless-json.ts'
 import type { WeightFormat } from '../quant/formats.ts'
+import type { InputArithmetic } from '../quant/inputs/input-arithmetic.ts'
 import type { Declaration } from './declaration.ts'
 import { compressedIgnore, isRegexEntry, regexOf } from './ignore-list.ts'
 import { strings } from './read-modelopt.ts'
@@ -9,6 +10,7 @@ import { moduleFormat, type StoredFormat } from './stored-format.ts'
 
 /** CWE-770: groups are tried one after the other. */
 const MAX_GROUPS = 256
+const MX_BLOCK = 32
 
 interface Group {
   readonly stored: StoredFormat
@@ -87,6 +89,37 @@ function readScheme(name: string, group: JsonObject, format: string | undefined)
     packedBits: isPacked ? bits : undefined,
     hasZeroPoint: weights['symmetric'] === false,
     input: storesInputScale(known.format, inputs) ? 'required' : 'none',
+    inputArithmetic: inputArithmetic(inputs),
+  }
+}
+
+/** A dynamic scale of the whole tensor depends on what else is in the batch; a scale of each token stands for it. */
+function inputArithmetic(inputs: JsonObject | undefined): InputArithmetic | 'unknown' | undefined {
+  if (inputs === undefined) return undefined
+  const strategy = text(inputs['strategy'])
+  const kind = `${text(inputs['type']) ?? '?'}${String(asNumber(inputs['num_bits']))} ${strategy ?? '?'}`
+  const isStatic = (inputs['dynamic'] ?? false) === false
+  const blockSize = asNumber(inputs['group_size']) ?? 0
+  switch (kind) {
+    case 'float8 tensor':
+      return { kind: isStatic ? 'fp8_tensor' : 'fp8_token' }
+    case 'float8 token':
+      return { kind: 'fp8_token' }
+    case 'int8 tensor':
+      return { kind: isStatic ? 'int8_tensor' : 'int8_token' }
+    case 'int8 token':
+      return { kind: 'int8_token' }
+    case 'float4 tensor_group':
+      return blockSize > 0 ? { kind: 'nvfp4', blockSize } : 'unknown'
+    case 'float4 group':
+      return blockSize > 0 ? { kind: 'mxfp4', blockSize } : 'unknown'
+    case 'float8 group':
+      if (blockSize <= 0) return 'unknown'
+      return text(inputs['scale_dtype']) === 'torch.uint8' || blockSize === MX_BLOCK
+        ? { kind: 'mxfp8', blockSize }
+        : { kind: 'fp8_group', blockSize }
+    default:
+      return 'unknown'
   }
 }
 

@@ -4,6 +4,7 @@
  */
 import { asNumber, asObject, type JsonObject, type JsonValue } from '../formats/hf-config/lossless-json.ts'
 import type { WeightFormat } from '../quant/formats.ts'
+import type { InputArithmetic } from '../quant/inputs/input-arithmetic.ts'
 import type { DeclaredKv, Declaration } from './declaration.ts'
 import { modeloptIgnore } from './ignore-list.ts'
 import { moduleFormat, type StoredFormat } from './stored-format.ts'
@@ -160,6 +161,30 @@ function storedFormat(name: string, declaredSize: number | undefined): StoredFor
     packedBits: undefined,
     hasZeroPoint: false,
     input,
+    inputArithmetic: inputArithmetic(format, blockSize),
+  }
+}
+
+/**
+ * What the algorithm's name says of inputs. `MXFP4` is written for 16-bit and MXFP4 inputs alike and taken as the latter; FP8 inputs of an
+ * MXFP4 weight have a scale of each token where none is stored (see quality/input-scales.ts).
+ */
+function inputArithmetic(format: WeightFormat, blockSize: number): InputArithmetic | undefined {
+  switch (format) {
+    case 'fp8':
+    case 'w4a8_nvfp4_fp8':
+    case 'w4a8_mxfp4_fp8':
+      return { kind: 'fp8_tensor' }
+    case 'fp8_pc_pt':
+      return { kind: 'fp8_token' }
+    case 'int8_sq':
+      return { kind: 'int8_tensor' }
+    case 'nvfp4':
+    case 'mxfp8':
+    case 'mxfp4':
+      return { kind: format, blockSize }
+    default:
+      return undefined
   }
 }
 

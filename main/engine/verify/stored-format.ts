@@ -4,6 +4,7 @@
  */
 import type { Dtype } from '../../../shared/domain/dtype.ts'
 import type { ModuleFormat, WeightFormat } from '../quant/formats.ts'
+import type { InputArithmetic } from '../quant/inputs/input-arithmetic.ts'
 import { storedParts, TILE_SIZE, weightLayout } from '../quant/layout.ts'
 import type { Dialect } from './rules/engine-rule.ts'
 
@@ -28,7 +29,10 @@ export interface StoredFormat {
   /** Integers packed into 32-bit words (`pack-quantized`); undefined for everything that the formats of this product store themselves. */
   readonly packedBits: number | undefined
   readonly hasZeroPoint: boolean
+  /** Whether a scale of the inputs is stored. */
   readonly input: 'required' | 'optional' | 'none'
+  /** How inputs are rounded at inference; undefined = 16 bit, `unknown` = in a way that is not known here. */
+  readonly inputArithmetic: InputArithmetic | 'unknown' | undefined
 }
 
 /** Suffixes by which a module is recognised as quantized. */
