@@ -56,11 +56,12 @@ export class Findings {
     )
   }
 
-  results(hasSource: boolean): readonly RuleResult[] {
+  /** `given` = what there was to check beyond headers and configuration. */
+  results(given: { readonly values: boolean; readonly source: boolean }): readonly RuleResult[] {
     return ruleIds().map((id) => {
       const { severity, title, origin, needs }: ExportRule = EXPORT_RULES[id]
       const findingCount = this.count(id)
-      const isSkipped = this.skipped.has(id) || (needs === 'source' && !hasSource)
+      const isSkipped = this.skipped.has(id) || (needs !== undefined && !given[needs])
       const state = findingCount > 0 ? 'broken' : isSkipped ? 'skipped' : 'passed'
       return { id, title, severity, origin, state, findingCount }
     })

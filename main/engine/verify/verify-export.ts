@@ -35,6 +35,8 @@ export interface VerifyOptions {
   readonly source?: CheckpointFolder | undefined
   /** An engine that must be able to load the export; undefined = all verdicts are information. */
   readonly engine?: EngineVerdict['engine'] | undefined
+  /** Headers and configuration alone: no tensor is read, the source is not used. @default false */
+  readonly isHeadersOnly?: boolean | undefined
   readonly isCancelled?: (() => boolean) | undefined
 }
 
@@ -57,6 +59,7 @@ export async function verifyExport(
   options: VerifyOptions = {},
 ): Promise<VerifyReport> {
   const headers = verifyHeaders(await openExport(folder))
+  if (options.isHeadersOnly === true) return makeReport(headers, NOT_COMPARED, options)
   const { opened, checked, findings, tensors, model } = headers
   const isCancelled = options.isCancelled ?? ((): boolean => false)
   const context: ScaleContext = {
@@ -123,6 +126,8 @@ interface Compared {
   readonly matrixCount: number
 }
 
+const NOT_COMPARED: Compared = { sourcePath: undefined, errors: [], matrixCount: 0 }
+
 /** Tools that change weights before they round them: no rounding bound holds against the source. */
 const WEIGHT_CHANGING = /\b(GPTQ|AWQ|SmoothQuant|SpinQuant|QuIP|AutoRound|SparseGPT|Wanda)\w*/i
 
@@ -132,7 +137,7 @@ async function compareWithSource(
   folder: CheckpointFolder | undefined,
   context: ScaleContext,
 ): Promise<Compared> {
-  if (folder === undefined) return { sourcePath: undefined, errors: [], matrixCount: 0 }
+  if (folder === undefined) return NOT_COMPARED
   const source = sourceView(await openCheckpoint(folder))
   await checkSideFiles(opened.checkpoint, source.checkpoint, context)
   const sourcePath = folder.displayPath
@@ -150,7 +155,11 @@ async function compareWithSource(
   return { sourcePath, ...(await checkErrors(checked.quantized, sourceContext)) }
 }
 
-function makeReport(headers: HeaderCheck, compared: Compared, { engine }: VerifyOptions): VerifyReport {
+function makeReport(
+  headers: HeaderCheck,
+  compared: Compared,
+  { engine, isHeadersOnly }: VerifyOptions,
+): VerifyReport {
   const { opened, model, declaration, checked, findings } = headers
   const broken = findings.broken()
   const engines = judgeEngines(engineFacts(headers))
@@ -172,7 +181,7 @@ function makeReport(headers: HeaderCheck, compared: Compared, { engine }: Verify
     expectedQuantizedBytes: checked.expectedQuantizedBytes,
     actualQuantizedBytes: checked.actualQuantizedBytes,
     comparedMatrixCount: compared.matrixCount,
-    rules: findings.results(compared.sourcePath !== undefined),
+    rules: findings.results({ values: isHeadersOnly !== true, source: compared.sourcePath !== undefined }),
     findings: findings.worstFirst(),
     engines,
     tensorParallel: tensorParallel(checked),

@@ -8,17 +8,8 @@ import type { RunParts } from './run-parts.ts'
 import { uncoveredExperts } from './uncovered-experts.ts'
 
 export async function makeReport(parts: RunParts, finalPath: string, clock: JobClock): Promise<RunReport> {
-  const { prepared, sweep, scaleFindings, calibrated, workerCount } = parts
+  const { prepared, sweep, calibrated, workerCount } = parts
   const { plan, model } = prepared
-  const isHardened = plan.profile === 'hardened'
-  const dead: QualityFinding[] = sweep.deadWeights.map(({ name, outcome }) => ({
-    code: 'SCALE_NOT_FINITE',
-    subject: name,
-    message:
-      outcome === 'repaired'
-        ? 'all weights are zero; finite scales were written, the values stay zero'
-        : 'all weights are zero; the scales are NaN, as ModelOpt writes them',
-  }))
   const outputFiles = await listFiles(finalPath)
   return {
     displayPath: finalPath,
@@ -38,14 +29,35 @@ export async function makeReport(parts: RunParts, finalPath: string, clock: JobC
     device: calibrated.device,
     workers: workerCount,
     uncoveredExperts: uncoveredExperts(parts),
-    findings: isHardened ? [] : [...dead, ...scaleFindings],
-    repairs: isHardened ? [...dead, ...scaleFindings] : [],
+    ...runFindings(parts),
     serveCommands: serveCommands(plan, model, finalPath),
     durationMs: clock.elapsedMs,
     stageDurationsMs: clock.stageDurationsMs,
     bytesRead: sweep.bytesRead + calibrated.bytesRead,
     peakResidentBytes: process.resourceUsage().maxRSS * 1024,
   }
+}
+
+/** The hardened profile repairs what the identical profile leaves as a finding. */
+export function runFindings({
+  prepared,
+  sweep,
+  scaleFindings,
+}: Pick<RunParts, 'prepared' | 'sweep' | 'scaleFindings'>): Required<
+  Pick<RunReport, 'findings' | 'repairs'>
+> {
+  const dead: QualityFinding[] = sweep.deadWeights.map(({ name, outcome }) => ({
+    code: 'SCALE_NOT_FINITE',
+    subject: name,
+    message:
+      outcome === 'repaired'
+        ? 'all weights are zero; finite scales were written, the values stay zero'
+        : 'all weights are zero; the scales are NaN, as ModelOpt writes them',
+  }))
+  const all = [...dead, ...scaleFindings]
+  return prepared.plan.profile === 'hardened'
+    ? { findings: [], repairs: all }
+    : { findings: all, repairs: [] }
 }
 
 async function listFiles(folder: string): Promise<{ fileName: string; sizeBytes: number }[]> {

@@ -21,6 +21,7 @@ import { cancelled, ExportSweep } from './export-sweep.ts'
 import { JobClock } from './job-clock.ts'
 import { keepLog, type LoggedObserver } from './job-log.ts'
 import type { JobEnvironment, JobObserver } from './job-observer.ts'
+import { makeExportReport, writeReports } from './export-report.ts'
 import { checkOutput, publish, removePartial, type OutputFolder } from './output-folder.ts'
 import { prepareRun, type PreparedRun } from './prepare-run.ts'
 import { makeReport } from './make-report.ts'
@@ -124,6 +125,7 @@ async function writeExport(writing: Writing): Promise<RunReport> {
     clock.mark('seal')
     observer.stageStarted('verify', 1, 'steps')
     await checkPublished(output.partialPath, plan)
+    await writeReports(output.partialPath, await makeExportReport(parts, output))
     if (observer.isCancelled()) throw cancelled()
     await work.finish()
     await publish(output)

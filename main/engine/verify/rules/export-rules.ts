@@ -7,8 +7,8 @@ export interface ExportRule {
   readonly severity: 'error' | 'warning' | 'info'
   readonly title: string
   readonly origin: string
-  /** What the rule needs beyond the export: `source` = the checkpoint it was made from. */
-  readonly needs?: 'source'
+  /** What the rule needs beyond headers and configuration: stored values, or the checkpoint the export was made from. */
+  readonly needs?: 'values' | 'source'
 }
 
 /** Grows with every change of the table; written into reports. */
@@ -115,31 +115,37 @@ export const EXPORT_RULES = {
     severity: 'error',
     title: 'no scale is NaN or infinite, no E4M3 scale has the bytes 0x7F or 0xFF, no E8M0 scale 0xFF',
     origin: 'Model-Optimizer#1397, compressed-tensors#595',
+    needs: 'values',
   },
   'scale.positive': {
     severity: 'error',
     title: 'every scale is greater than zero',
     origin: 'vllm#45212, #54189: zero becomes infinity in the kernel',
+    needs: 'values',
   },
   'scale.zero-block': {
     severity: 'error',
     title: 'no block with values has a zero block scale',
     origin: 'Model-Optimizer#1382: block scales underflow to zero',
+    needs: 'values',
   },
   'scale.gate-up': {
     severity: 'error',
     title: 'gate and up of an expert share their tensor scale (NVFP4) and input scale',
     origin: 'vllm#54974, #54150, #56095: the kernel uses the scale of gate for both',
+    needs: 'values',
   },
   'scale.group': {
     severity: 'error',
     title: 'fused projections share their tensor scale (NVFP4) and input scale',
     origin: 'vLLM takes the maximum without rescaling blocks',
+    needs: 'values',
   },
   'weight.finite': {
     severity: 'error',
     title: 'no stored weight is NaN or infinite',
     origin: 'E4M3 codes 0x7F and 0xFF are NaN',
+    needs: 'values',
   },
   'carried.mtp': {
     severity: 'error',

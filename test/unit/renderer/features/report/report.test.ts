@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { reportFacts } from '../../../../../renderer/src/features/report/report-facts.ts'
-import { formatRanges, groupUncovered } from '../../../../../renderer/src/features/report/uncovered-layers.ts'
+import { formatRanges, groupUncovered } from '../../../../../shared/domain/uncovered-layers.ts'
 import { makeReport } from '../../snapshots.ts'
 
 describe('groupUncovered', () => {

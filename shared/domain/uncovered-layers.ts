@@ -1,5 +1,5 @@
 /** Uncovered experts by layer and fallback, with runs of neighbours written as ranges. Pure. */
-import type { UncoveredExpert } from '../../../../shared/domain/job.ts'
+import type { UncoveredExpert } from './job.ts'
 
 export interface UncoveredLayer {
   readonly layerIndex: number
