@@ -85,12 +85,26 @@ const SIZE_UNITS: Readonly<Record<string, number>> = {
   TIB: 2 ** 40,
 }
 
-/** `10GB` -> 10_000_000_000 (decimal), `4MiB` -> 4_194_304. Throws SHARD_SIZE_INVALID below 1 MB or when unreadable. */
-export function parseShardSize(text: string): number {
+/** `10GB` -> 10_000_000_000 (decimal), `4MiB` -> 4_194_304; NaN when it is not a size. */
+function parseSize(text: string): number {
   const match = /^(\d+(?:\.\d+)?)\s*([A-Za-z]*)$/.exec(text.trim())
   const unit = match === null ? undefined : SIZE_UNITS[(match[2] ?? '').toUpperCase()]
   const sizeBytes = match === null || unit === undefined ? Number.NaN : Math.floor(Number(match[1]) * unit)
-  if (!Number.isSafeInteger(sizeBytes) || sizeBytes < 1_000_000) {
+  return Number.isSafeInteger(sizeBytes) ? sizeBytes : Number.NaN
+}
+
+/** Value of `--memory`; undefined when it was not given. Throws USAGE. */
+export function parseMemory(command: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  const sizeBytes = parseSize(text)
+  if (Number.isNaN(sizeBytes)) throw usage(command, `--memory is "${text}", not a size such as 8GB or 512MiB`)
+  return sizeBytes
+}
+
+/** Throws SHARD_SIZE_INVALID below 1 MB or when unreadable. */
+export function parseShardSize(text: string): number {
+  const sizeBytes = parseSize(text)
+  if (!(sizeBytes >= 1_000_000)) {
     throw new AppError('SHARD_SIZE_INVALID', {
       subject: '--max-shard-size',
       problem: `"${text}" is not a size of at least 1 MB`,

@@ -12,7 +12,14 @@ import {
   STATISTICS,
   type RunOptions,
 } from '../../shared/domain/run-options.ts'
-import { parseShardSize, required, userPath, type OptionTable, type ParsedArguments } from './arguments.ts'
+import {
+  parseMemory,
+  parseShardSize,
+  required,
+  userPath,
+  type OptionTable,
+  type ParsedArguments,
+} from './arguments.ts'
 
 export const RUN_OPTION_TABLE = {
   recipe: { type: 'string' },
@@ -26,9 +33,12 @@ export const RUN_OPTION_TABLE = {
   statistics: { type: 'string' },
   device: { type: 'string' },
   workers: { type: 'string' },
+  memory: { type: 'string' },
   json: { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
 } as const satisfies OptionTable
+
+export const MEMORY_HELP = `  --memory SIZE              for hidden states of a calibration, the rest goes to disk (default: a quarter of all)`
 
 export const RUN_OPTION_HELP = `  --recipe R                 built-in recipe name, or a path to a recipe file (.yaml)
   --dialect D                modelopt | compressed-tensors (default: as the recipe says, else modelopt)
@@ -39,7 +49,8 @@ export const RUN_OPTION_HELP = `  --recipe R                 built-in recipe nam
   --samples N, --seq-len N   calibration sequences and their length (default 128 x 512)
   --statistics S             lean (default) | full: also every input channel's maximum and mean in the dump
   --device D                 auto (default) | cpu | webgpu | cuda
-  --workers N                export threads (default: one per core)`
+  --workers N                export threads (default: one per core)
+${MEMORY_HELP}`
 
 const RECIPE_FILE_LIMIT_BYTES = 1_000_000
 
@@ -60,6 +71,7 @@ export async function readRunOptions(command: string, parsed: ParsedArguments): 
     statistics: parsed.choice('statistics', STATISTICS),
     device: parsed.choice('device', DEVICES) ?? DEFAULT_RUN_OPTIONS.device,
     workers: parsed.wholeNumber('workers', 1) ?? DEFAULT_RUN_OPTIONS.workers,
+    memoryBytes: parseMemory(command, parsed.text('memory')),
   }
 }
 

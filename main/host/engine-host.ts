@@ -12,6 +12,7 @@ import type { JobEnvironment } from './jobs/job-observer.ts'
 import { JobRecord } from './jobs/job-record.ts'
 import { openModel, type OpenedModel } from './jobs/prepare-run.ts'
 import { freeDiskBytes } from './jobs/free-disk.ts'
+import { calibrationSize } from './jobs/state-memory.ts'
 import { ControlledJob } from './jobs/controlled-job.ts'
 import { listPartials, removePartialRun } from './jobs/partial-runs.ts'
 import { preflight } from './preflight/preflight.ts'
@@ -80,7 +81,7 @@ export function createEngineHost(options: EngineHostOptions): HostApi {
       return summarisePlan(plan, model, {
         freeDiskBytes: await freeDiskBytes(checkpointPath),
         workers,
-        calibrationTokens: run.samples * run.sequenceLength,
+        ...calibrationSize(run),
       })
     },
     'device.list': () => probeDevices(options.environment.deviceWorkerFile),

@@ -13,6 +13,14 @@ import type { MoeModel } from '../engine/models/moe-model.ts'
 import type { DeviceKind } from '../engine/onnx/graph-runtime.ts'
 import type { MessagePort } from 'node:worker_threads'
 
+/** Where hidden states lie on this side of the bus. */
+export interface StatePlaces {
+  /** Bytes of them that may be in memory. */
+  readonly limitBytes: number
+  /** File for the rest; made when it is needed, gone when the work ends. */
+  readonly scratchPath: string
+}
+
 export interface StartCalibration {
   readonly model: MoeModel
   /** Open source files by shard index; the host closes them after the worker has ended. */
@@ -24,6 +32,8 @@ export interface StartCalibration {
   readonly shouldObserveChannels?: boolean | undefined
   /** Memory of a GPU that may be used, in bytes. */
   readonly gpuBudgetBytes?: number | undefined
+  /** Default: everything in memory. */
+  readonly states?: StatePlaces | undefined
 }
 
 /** Where the time of a calibration on a GPU went. */
@@ -41,6 +51,8 @@ export interface EvaluateWindows {
   readonly descriptors: readonly number[]
   /** One result per group. */
   readonly windows: readonly TokenBatch[]
+  /** Default: everything in memory. */
+  readonly states?: StatePlaces | undefined
 }
 
 /** Request name -> input and output. */
@@ -57,6 +69,8 @@ export interface DeviceCalls {
       readonly stats: CalibrationStats
       readonly bytesRead: number
       readonly costs: CalibrationCosts
+      /** Bytes written to the scratch file. */
+      readonly spilledBytes: number
     }
   }
   evaluate: { input: EvaluateWindows; output: readonly PerplexityResult[] }

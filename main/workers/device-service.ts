@@ -8,6 +8,7 @@ import { listDevices } from '../engine/device/probe-devices.ts'
 import { DescriptorReader } from '../engine/io/node/descriptor-reader.ts'
 import { CalibrationSources } from './calibration-sources.ts'
 import type { DeviceCallName, DeviceCalls, DeviceRequest } from './device-protocol.ts'
+import { ScratchOwner } from './scratch-owner.ts'
 
 type Output = DeviceCalls[DeviceCallName]['output']
 
@@ -28,6 +29,7 @@ export class DeviceService {
   /** Takes over when a GPU gives up. */
   private spare: OrtRuntime | undefined
   private calibration: Calibration | undefined
+  private readonly scratch = new ScratchOwner()
   private onNotice: ServiceControl['onNotice'] = () => undefined
 
   constructor(loaderFile: string) {
@@ -83,6 +85,7 @@ export class DeviceService {
         batches,
         shouldObserveChannels,
         gpuBudgetBytes,
+        stateMemory: this.scratch.stateMemory(input.states),
         reader: sources.reader,
         uploads: sources.uploads,
         fallback: {
@@ -100,7 +103,10 @@ export class DeviceService {
       await calibrator.embed()
       return { tokenCount: calibrator.tokenCount }
     } catch (error: unknown) {
-      if (this.calibration === undefined) sources.close()
+      if (this.calibration === undefined) {
+        sources.close()
+        this.scratch.close()
+      }
       throw error
     }
   }
@@ -110,17 +116,24 @@ export class DeviceService {
     const stats = await calibrator.finish(control)
     const { bytesRead, loadTimes } = sources
     const costs = { runs: calibrator.costs, ...loadTimes }
+    const { spilledBytes } = this.scratch
     await this.endCalibration()
-    return { stats, bytesRead, costs }
+    return { stats, bytesRead, costs, spilledBytes }
   }
 
-  private evaluate(
-    { model, descriptors, windows }: DeviceCalls['evaluate']['input'],
+  private async evaluate(
+    { model, descriptors, windows, states }: DeviceCalls['evaluate']['input'],
     { isCancelled, onProgress }: ServiceControl,
   ): Promise<DeviceCalls['evaluate']['output']> {
     const reader = new DescriptorReader(descriptors)
     const runtime = this.device()
-    return evaluatePerplexity({ model, runtime, reader }, windows, { isCancelled, onLayer: onProgress })
+    const stateMemory = this.scratch.stateMemory(states)
+    const control = { isCancelled, onLayer: onProgress }
+    try {
+      return await evaluatePerplexity({ model, runtime, reader, stateMemory }, windows, control)
+    } finally {
+      this.scratch.close()
+    }
   }
 
   private async close(): Promise<void> {
@@ -134,6 +147,7 @@ export class DeviceService {
     this.calibration = undefined
     await ending?.calibrator.release()
     ending?.sources.close()
+    this.scratch.close()
     await this.spare?.close()
     this.spare = undefined
   }

@@ -35,6 +35,7 @@ export const runOptionsSchema = z.strictObject({
   statistics: z.optional(z.enum(STATISTICS)),
   device: z.enum(DEVICES),
   workers: wholeNumber(0, 256),
+  memoryBytes: z.optional(wholeNumber(0, Number.MAX_SAFE_INTEGER)),
 })
 
 export const grantPurposeSchema = z.enum(['checkpoint', 'output', 'calibration', 'recipe'])

@@ -117,6 +117,8 @@ export interface RunReport {
   /** They add up to the whole; what is quantized behind the calibrated layers counts as calibration, `export` is the rest. */
   readonly stageDurationsMs: Readonly<Partial<Record<StageName, number>>>
   readonly bytesRead: number
+  /** Hidden states written to a scratch file because memory was limited. */
+  readonly spilledBytes?: number | undefined
   readonly peakResidentBytes: number
 }
 

@@ -36,6 +36,8 @@ export interface PlanSummary {
   readonly calibrationSiteCount: number
   /** Host memory the run is expected to need at most. */
   readonly peakMemoryBytes: number
+  /** Disk that a calibration takes beside the export while it runs, at most; 0 without one. */
+  readonly scratchBytes: number
   readonly freeDiskBytes: number | undefined
   /** Rough, from bytes and a nominal rate; undefined when nothing is known of this machine. */
   readonly estimatedDurationMs: number | undefined

@@ -33,6 +33,8 @@ export interface RunOptions {
   readonly device: DeviceChoice
   /** Export worker threads; 0 = one per core. */
   readonly workers: number
+  /** Memory for the hidden states of a calibration; what does not fit goes to a scratch file. A quarter of the machine's when undefined. */
+  readonly memoryBytes?: number | undefined
 }
 
 /** 10 GB, decimal: the default of transformers' save_pretrained. */

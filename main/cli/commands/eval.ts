@@ -1,12 +1,16 @@
-import { open } from 'node:fs/promises'
+import { mkdtemp, open, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { DEVICES } from '../../../shared/domain/run-options.ts'
 import { AppError } from '../../../shared/errors/app-error.ts'
 import { readCalibrationFiles } from '../../engine/io/node/calibration-files.ts'
 import { openModel } from '../../host/jobs/prepare-run.ts'
+import { stateLimitBytes } from '../../host/jobs/state-memory.ts'
 import { DeviceClient } from '../../host/pool/device-client.ts'
 import { chooseDevice } from '../../host/pool/probe-devices.ts'
-import { parseArguments, required, userPath } from '../arguments.ts'
+import { parseArguments, parseMemory, required, userPath } from '../arguments.ts'
 import type { Command } from '../command.ts'
+import { MEMORY_HELP } from '../run-arguments.ts'
 
 const CANCEL_POLL_MS = 100
 const DEFAULT_SAMPLES = 64
@@ -20,6 +24,7 @@ export const evalCommand: Command = {
   --data FILE|builtin        .txt, .jsonl (text or messages) or .safetensors (input_ids)
   --samples N, --seq-len N   windows and their length (default ${String(DEFAULT_SAMPLES)} x ${String(DEFAULT_SEQUENCE_LENGTH)})
   --device D                 auto (default) | cpu | webgpu | cuda
+${MEMORY_HELP}
 
 Mean over positions 1 to N-1 of every window, each window alone, in 32-bit floating point.`,
   async run(argv, { print, note, files, isTerminal, isCancelled }) {
@@ -28,10 +33,12 @@ Mean over positions 1 to N-1 of every window, each window alone, in 32-bit float
       samples: { type: 'string' },
       'seq-len': { type: 'string' },
       device: { type: 'string' },
+      memory: { type: 'string' },
       json: { type: 'boolean' },
     } as const
     const parsed = parseArguments('eval', argv, table, ['checkpoint'])
     const data = required('eval', 'data', parsed.text('data'))
+    const limitBytes = stateLimitBytes(parseMemory('eval', parsed.text('memory')))
     const { folder, checkpoint, model } = await openModel(userPath(parsed.positionals[0] ?? ''))
     const request = await readCalibrationFiles({
       checkpoint,
@@ -46,6 +53,7 @@ Mean over positions 1 to N-1 of every window, each window alone, in 32-bit float
     const poll = setInterval(() => {
       if (isCancelled()) client.cancel()
     }, CANCEL_POLL_MS)
+    const scratchFolder = await mkdtemp(join(tmpdir(), 'quantmill-eval-'))
     const handles = await Promise.all(
       checkpoint.shards.map(({ fileName }) => open(folder.pathOf(fileName), 'r')),
     )
@@ -53,7 +61,9 @@ Mean over positions 1 to N-1 of every window, each window alone, in 32-bit float
       const { batch, warnings } = await client.loadData(request)
       for (const warning of warnings) note(`warning: ${warning}\n`)
       const descriptors = handles.map((handle) => handle.fd)
-      const [result] = await client.evaluate({ model, descriptors, windows: [batch] }, (done, total) => {
+      const states = { limitBytes, scratchPath: join(scratchFolder, 'hidden-states.scratch') }
+      const input = { model, descriptors, windows: [batch], states }
+      const [result] = await client.evaluate(input, (done, total) => {
         if (isTerminal) note(`\r\u001b[Klayer ${String(done)} of ${String(total)}`)
       })
       if (isTerminal) note('\r\u001b[K')
@@ -75,6 +85,7 @@ Mean over positions 1 to N-1 of every window, each window alone, in 32-bit float
       clearInterval(poll)
       await client.close()
       await Promise.all(handles.map((handle) => handle.close()))
+      await rm(scratchFolder, { recursive: true, force: true })
     }
   },
 }

@@ -2,6 +2,7 @@ import { planText } from '../../engine/pipeline/plan-text.ts'
 import { summarisePlan } from '../../engine/pipeline/summarise-plan.ts'
 import { prepareRun } from '../../host/jobs/prepare-run.ts'
 import { freeDiskBytes } from '../../host/jobs/free-disk.ts'
+import { calibrationSize } from '../../host/jobs/state-memory.ts'
 import { parseArguments, userPath } from '../arguments.ts'
 import type { Command } from '../command.ts'
 import { readRunOptions, RUN_OPTION_HELP, RUN_OPTION_TABLE } from '../run-arguments.ts'
@@ -24,7 +25,7 @@ ${RUN_OPTION_HELP}
     const summary = summarisePlan(plan, model, {
       freeDiskBytes: await freeDiskBytes(path),
       workers,
-      calibrationTokens: options.samples * options.sequenceLength,
+      ...calibrationSize(options),
     })
     if (!parsed.flag('json')) print(planText(summary))
     else if (!parsed.flag('tensors')) print(JSON.stringify(summary))

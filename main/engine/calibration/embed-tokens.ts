@@ -1,6 +1,6 @@
 /** Reads the embedding rows that occur in the data, in ascending order, and copies them to every place where they occur. */
 import type { TensorSlice } from '../checkpoint/checkpoint.ts'
-import type { MicroBatch } from './hidden-states.ts'
+import type { TokenPart } from './hidden-states.ts'
 import { WeightDecoder } from './weight-decoder.ts'
 import type { WeightReader, WeightUnit } from './weight-reader.ts'
 import { rowSlice } from './weight-units.ts'
@@ -9,11 +9,15 @@ import { rowSlice } from './weight-units.ts'
 const MAX_GAP_ROWS = 4
 const MAX_UNIT_BYTES = 32 * 1024 * 1024
 
-/** Sets `hidden` of every micro-batch to the rows of `embedding` [V, H] that its ids name; no scaling. */
+/** Takes the hidden state of token `position` of micro-batch `index`; the vector is valid during the call. */
+type StateSink = (index: number, position: number, vector: Float32Array) => void
+
+/** Makes the rows of `embedding` [V, H] that the ids name the first hidden states; no scaling. */
 export async function embedTokens(
   embedding: TensorSlice,
   reader: WeightReader,
-  batches: readonly MicroBatch[],
+  batches: readonly TokenPart[],
+  sink: StateSink,
 ): Promise<void> {
   const [, width = 1] = embedding.shape
   const places = placesById(batches)
@@ -22,7 +26,7 @@ export async function embedTokens(
     const bytes = await reader.read(unit)
     for (const [index, slice] of unit.slices.entries()) {
       const values = decoder.decode(slice, bytes[index] ?? new Uint8Array(0))
-      copyRows(values, width, firsts[index] ?? 0, places)
+      copyRows(values, firsts[index] ?? 0, { width, places, sink })
     }
     reader.release(unit)
     decoder.reset()
@@ -31,15 +35,20 @@ export async function embedTokens(
 
 function copyRows(
   values: Float32Array,
-  width: number,
   firstId: number,
-  places: ReadonlyMap<number, readonly Place[]>,
+  {
+    width,
+    places,
+    sink,
+  }: {
+    readonly width: number
+    readonly places: ReadonlyMap<number, readonly Place[]>
+    readonly sink: StateSink
+  },
 ): void {
   for (let row = 0; row < values.length / width; row += 1) {
     const vector = values.subarray(row * width, (row + 1) * width)
-    for (const { batch, position } of places.get(firstId + row) ?? []) {
-      batch.hidden.set(vector, position * width)
-    }
+    for (const { index, position } of places.get(firstId + row) ?? []) sink(index, position, vector)
   }
 }
 
@@ -70,17 +79,18 @@ export function embeddingUnits(embedding: TensorSlice, ids: Iterable<number>): r
 }
 
 interface Place {
-  readonly batch: MicroBatch
+  /** Of the micro-batch. */
+  readonly index: number
   readonly position: number
 }
 
-function placesById(batches: readonly MicroBatch[]): Map<number, Place[]> {
+function placesById(batches: readonly TokenPart[]): Map<number, Place[]> {
   const places = new Map<number, Place[]>()
-  for (const batch of batches) {
+  for (const [index, batch] of batches.entries()) {
     batch.ids.forEach((id, position) => {
       const present = places.get(id)
-      if (present === undefined) places.set(id, [{ batch, position }])
-      else present.push({ batch, position })
+      if (present === undefined) places.set(id, [{ index, position }])
+      else present.push({ index, position })
     })
   }
   return places

@@ -1,6 +1,7 @@
 /**
  * The model's forward pass over all calibration tokens, one layer at a time and of each layer one unit of weights at a time. Routing,
- * gathering and adding up are done here, the arithmetic of a unit in a graph. Holds two f32 [tokens, H] arrays and one unit of weights.
+ * gathering and adding up are done here, the arithmetic of a unit in a graph. Holds one unit of weights and of the states of all tokens as
+ * much as it may (stored-states.ts).
  */
 import { AppError, invariant } from '../../../shared/errors/app-error.ts'
 import { f32Tensor, type GraphTensor } from '../onnx/graph-runtime.ts'
@@ -14,16 +15,11 @@ import { moeFrontGraph } from './forward/moe-front.ts'
 import { rotaryFeeds } from './forward/rotary-table.ts'
 import { queryBlocks } from './forward/query-blocks.ts'
 import { GraphCache, f32Output, type AmaxSink, type GraphVariant } from './graph-cache.ts'
-import {
-  gatherRouted,
-  makeMicroBatches,
-  scatterRouted,
-  type MicroBatch,
-  type RoutedRows,
-} from './hidden-states.ts'
+import type { MicroBatch, RoutedRows } from './hidden-states.ts'
 import { DEFAULT_UNIT_BYTES, type ForwardOptions, type LayerControl, type LayerPass } from './layer-pass.ts'
 import { prepareWeight } from './prepare-weight.ts'
 import { RoutingTable } from './routing-table.ts'
+import { StoredStates } from './stored-states.ts'
 import { WeightDecoder } from './weight-decoder.ts'
 import { globalSlices, layerUnits, type ExpertUnit, type NamedUnit } from './weight-units.ts'
 
@@ -35,10 +31,9 @@ const EXPERTS_PER_RUN = { cpu: 1, webgpu: 8, cuda: 8 } as const
 export type { ForwardOptions, LayerControl } from './layer-pass.ts'
 
 export class ForwardPass implements LayerPass {
-  readonly batches: readonly MicroBatch[]
-  readonly tokenCount: number
   readonly costs: LayerPass['costs'] = new Map()
   private readonly options: ForwardOptions
+  private readonly states: StoredStates
   private readonly graphs: GraphCache
   private readonly decoder = new WeightDecoder()
   /** Gathered rows of one run of experts. */
@@ -56,8 +51,7 @@ export class ForwardPass implements LayerPass {
       shouldObserveChannels,
       makeInterceptors = () => [],
     } = options
-    this.batches = makeMicroBatches(options.batches, model.text)
-    this.tokenCount = this.batches.reduce((sum, { batch, time }) => sum + batch * time, 0)
+    this.states = new StoredStates(options.batches, model.text, options.stateMemory)
     this.graphs = new GraphCache({
       config: model.text,
       runtime,
@@ -67,9 +61,19 @@ export class ForwardPass implements LayerPass {
     })
   }
 
+  get batches(): readonly MicroBatch[] {
+    return this.states.batches
+  }
+
+  get tokenCount(): number {
+    return this.states.tokenCount
+  }
+
   async embed(): Promise<void> {
     const { model, reader } = this.options
-    await embedTokens(globalSlices(model).embedding, reader, this.batches)
+    await embedTokens(globalSlices(model).embedding, reader, this.batches, (index, position, vector) => {
+      this.states.hidden.writeRow(index, position, vector)
+    })
   }
 
   async runLayer(layerIndex: number, sink: AmaxSink, control: LayerControl = {}): Promise<RoutingTable> {
@@ -95,14 +99,14 @@ export class ForwardPass implements LayerPass {
       unit: { layerIndex: undefined, label: 'final norm', slices: [norm] },
     }
     const weights = await this.loadNamed(unit)
-    for (const batch of this.batches) {
+    for (const [index, batch] of this.batches.entries()) {
       this.checkCancelled(control)
       const feeds = {
         x: f32Tensor([batch.batch * batch.time, model.text.hiddenSize], batch.hidden),
         ...weights,
       }
       const results = await this.graphs.run('final_norm', finalNormGraph, feeds, sink)
-      batch.normed.set(f32Output(results, 'normed'))
+      this.states.normed.write(index, f32Output(results, 'normed'))
     }
     this.decoder.reset()
   }
@@ -125,7 +129,7 @@ export class ForwardPass implements LayerPass {
     const { text } = this.options.model
     const weights = await this.loadNamed(unit)
     const isLinear = text.layerKinds[layerIndex] === 'linear_attention'
-    for (const batch of this.batches) {
+    for (const [index, batch] of this.batches.entries()) {
       this.checkCancelled(control)
       const x = f32Tensor([batch.batch, batch.time, text.hiddenSize], batch.hidden)
       const results = isLinear
@@ -137,7 +141,7 @@ export class ForwardPass implements LayerPass {
             this.variant,
           )
         : await this.runFullAttention(batch, { x, ...weights }, sink)
-      batch.hidden.set(f32Output(results, 'y'))
+      this.states.hidden.write(index, f32Output(results, 'y'))
       this.advance(batch.batch * batch.time, control)
     }
     this.checkStates(layerIndex, 'its attention')
@@ -171,7 +175,7 @@ export class ForwardPass implements LayerPass {
   ): Promise<void> {
     const { hiddenSize } = this.options.model.text
     const weights = await this.loadNamed(unit)
-    for (const batch of this.batches) {
+    for (const [index, batch] of this.batches.entries()) {
       this.checkCancelled(control)
       const rows = batch.batch * batch.time
       const feeds = { x: f32Tensor([rows, hiddenSize], batch.hidden), ...weights }
@@ -179,8 +183,8 @@ export class ForwardPass implements LayerPass {
       const probability = f32Output(results, 'probability')
       if (firstNotFinite(probability) >= 0) throw activationNotFinite(layerIndex, 'its router')
       routing.add(batch.firstRow, probability)
-      batch.hidden.set(f32Output(results, 'y'))
-      batch.normed.set(f32Output(results, 'normed'))
+      this.states.hidden.write(index, f32Output(results, 'y'))
+      this.states.normed.write(index, f32Output(results, 'normed'))
       this.advance(rows, control)
     }
     this.decoder.reset()
@@ -252,7 +256,7 @@ export class ForwardPass implements LayerPass {
       if (rows instanceof Float32Array) control.probe?.take(expert, y)
       else {
         control.watchExpert?.(expert, inputs[slot] ?? new Float32Array(0), y)
-        scatterRouted(this.batches, hiddenSize, rows, y)
+        this.states.hidden.addScaled(rows, y)
         this.advance((rows.to - rows.from) / topK, control)
       }
     }
@@ -263,7 +267,7 @@ export class ForwardPass implements LayerPass {
     if (rows instanceof Float32Array) return rows
     const { hiddenSize } = this.options.model.text
     const x = this.gathered.take((rows.to - rows.from) * hiddenSize)
-    gatherRouted(this.batches, hiddenSize, rows, x)
+    this.states.normed.gather(rows, x)
     return x
   }
 

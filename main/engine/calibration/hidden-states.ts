@@ -1,7 +1,6 @@
-/** Hidden states of all calibration tokens, cut into micro-batches that fit one run of a graph. Rows are numbered through all of them. */
+/** Calibration tokens cut into micro-batches that fit one run of a graph. Rows are numbered through all of them. */
 import { AppError } from '../../../shared/errors/app-error.ts'
 import type { QwenTextConfig } from '../models/qwen3_5-moe/text-config.ts'
-import { addScaledRows, gatherRows, type RowSpan } from '../tensor/row-math.ts'
 
 /** Token ids of whole sequences of one length, row-major [batch, time]. No padding. */
 export interface TokenBatch {
@@ -15,11 +14,20 @@ export interface TokenPart extends TokenBatch {
   readonly firstRow: number
 }
 
+/** What of a micro-batch can be looked at. Where states are spilled, reading one fetches it: it is valid until another one is read. */
 export interface MicroBatch extends TokenPart {
-  /** f32 [batch · time, H]; replaced in place layer by layer. */
+  /** f32 [batch · time, H], output of the last layer that ran. */
   readonly hidden: Float32Array<ArrayBuffer>
-  /** Input of the experts of the current layer, same shape. */
+  /** Input of the experts of the last layer, same shape. */
   readonly normed: Float32Array<ArrayBuffer>
+}
+
+/** A part of the tokens of one expert: entries `from..to-1` of ascending row numbers with a weight each. */
+export interface RoutedRows {
+  readonly rows: Int32Array
+  readonly weights: Float32Array
+  readonly from: number
+  readonly to: number
 }
 
 /** Activations of one run at most; one sequence is always a run. In Electron a native allocation above 1 GiB ends the process. */
@@ -27,26 +35,15 @@ const RUN_BYTES = 128 * 1024 * 1024
 const MAX_TENSOR_BYTES = 960 * 1024 * 1024
 const MAX_RUN_TOKENS = 4096
 
-/**
- * Splits batches along sequences and allocates their states. Throws CALIBRATION_DATA_INVALID for ids outside the vocabulary, sequences
- * that are empty or longer than the model's positions or one run can hold; CALIBRATION_DATA_EMPTY without any token.
- */
-export function makeMicroBatches(
-  batches: readonly TokenBatch[],
-  config: QwenTextConfig,
-): readonly MicroBatch[] {
-  return cutBatches(batches, config, maxRunTokens(config)).map((part) => {
-    const size = part.batch * part.time * config.hiddenSize
-    return { ...part, hidden: new Float32Array(size), normed: new Float32Array(size) }
-  })
-}
-
 /** Tokens of one run at most, by the width of what it holds; not a whole number. */
 export function maxRunTokens(config: QwenTextConfig): number {
   return Math.min(MAX_RUN_TOKENS, RUN_BYTES / (4 * widestRow(config)))
 }
 
-/** Token batches of at most `maxTokens` tokens (but at least one sequence), in order. Checks and throws as makeMicroBatches. */
+/**
+ * Token batches of at most `maxTokens` tokens (but at least one sequence), in order. Throws CALIBRATION_DATA_INVALID for ids outside the
+ * vocabulary, sequences that are empty or longer than the model's positions or one run can hold; CALIBRATION_DATA_EMPTY without any token.
+ */
 export function cutBatches(
   batches: readonly TokenBatch[],
   config: QwenTextConfig,
@@ -111,52 +108,5 @@ function checkBatch({ batch, time, ids }: TokenBatch, config: QwenTextConfig, ro
       `token ${String(bad)} is ${String(ids[bad])}, the vocabulary has ${String(config.vocabSize)}`,
       'give token ids of this model',
     )
-  }
-}
-
-/** A part of the tokens of one expert: entries `from..to-1` of ascending row numbers with a weight each. */
-export interface RoutedRows {
-  readonly rows: Int32Array
-  readonly weights: Float32Array
-  readonly from: number
-  readonly to: number
-}
-
-/** Copies the `normed` rows into f32 [to − from, width]. */
-export function gatherRouted(
-  batches: readonly MicroBatch[],
-  width: number,
-  routed: RoutedRows,
-  target: Float32Array,
-): void {
-  forEachSpan(batches, routed, ({ normed }, span) => {
-    gatherRows(normed, width, span, target, span.from - routed.from)
-  })
-}
-
-/** hidden[row] += weight · values[i] for every entry. */
-export function scatterRouted(
-  batches: readonly MicroBatch[],
-  width: number,
-  routed: RoutedRows,
-  values: Float32Array,
-): void {
-  forEachSpan(batches, routed, ({ hidden }, span) => {
-    addScaledRows(hidden, width, span, routed.weights, values, span.from - routed.from)
-  })
-}
-
-function forEachSpan(
-  batches: readonly MicroBatch[],
-  { rows, from, to }: RoutedRows,
-  visit: (batch: MicroBatch, span: RowSpan) => void,
-): void {
-  let position = from
-  for (const batch of batches) {
-    const endRow = batch.firstRow + batch.batch * batch.time
-    const begin = position
-    while (position < to && (rows[position] ?? endRow) < endRow) position += 1
-    if (position > begin) visit(batch, { rows, from: begin, to: position, baseRow: batch.firstRow })
-    if (position === to) return
   }
 }

@@ -7,6 +7,7 @@ import type { MicroBatch, TokenBatch } from './hidden-states.ts'
 import type { RunCost } from './resident/device-graphs.ts'
 import type { UploadSource } from './resident/uploads.ts'
 import type { RoutingTable } from './routing-table.ts'
+import type { StateMemory } from './stored-states.ts'
 import type { WeightReader } from './weight-reader.ts'
 
 export interface ForwardOptions {
@@ -29,6 +30,8 @@ export interface ForwardOptions {
   readonly uploads?: UploadSource | undefined
   /** Memory of a GPU that may be used, in bytes. Default: DEFAULT_BUDGET_BYTES of memory-plan.ts. */
   readonly gpuBudgetBytes?: number | undefined
+  /** Memory for hidden states on this side, and where the rest goes. Default: all in memory. */
+  readonly stateMemory?: StateMemory | undefined
   /** Without it, a device that runs out of memory or is lost ends the pass. */
   readonly fallback?: DeviceFallback | undefined
   /** Shrinks the runs on a GPU, above 0 and at most 1. Default: 1. */

@@ -24,3 +24,11 @@ export interface CheckpointFolder {
   /** Size of one file, or undefined when it does not exist. */
   sizeOf(name: string): Promise<number | undefined>
 }
+
+/** A file for numbers that do not fit into memory. Its calls block: it is for worker threads, which wait for every run of a graph anyway. */
+export interface ScratchFile {
+  /** Fills `target` with what was written at `positionBytes`. Throws READ_FAILED. */
+  read(target: Uint8Array, positionBytes: number): void
+  /** Throws DISK_FULL, WRITE_FAILED. */
+  write(source: Uint8Array, positionBytes: number): void
+}

@@ -52,8 +52,9 @@ function dataText({ needsCalibration, calibrationSiteCount }: PlanSummary): stri
     : 'none needed, everything follows from the weights'
 }
 
-function diskText({ outputBytes, freeDiskBytes }: PlanSummary): string {
-  const needed = formatBytes(outputBytes, 'en')
+function diskText({ outputBytes, scratchBytes, freeDiskBytes }: PlanSummary): string {
+  const scratch = scratchBytes > 0 ? ` and ${formatBytes(scratchBytes, 'en')} while calibrating` : ''
+  const needed = `${formatBytes(outputBytes, 'en')}${scratch}`
   return freeDiskBytes === undefined
     ? `${needed} needed`
     : `${needed} needed, ${formatBytes(freeDiskBytes, 'en')} free`

@@ -2,16 +2,14 @@
 import { elementCount } from '../../../shared/domain/dtype.ts'
 import { formatBytes } from '../../../shared/domain/format-text.ts'
 import type { FormatBytes, PlanSummary } from '../../../shared/domain/plan-summary.ts'
-import { maxRunTokens, widestRow } from '../calibration/hidden-states.ts'
 import { engineVerdicts } from '../export/engine-verdicts.ts'
 import type { MoeModel } from '../models/moe-model.ts'
+import { calibrationDemand, type CalibrationSize } from './calibration-demand.ts'
 import type { ExportPlan, QuantizeMember } from './export-plan.ts'
 
-export interface PlanMachine {
+export interface PlanMachine extends CalibrationSize {
   readonly freeDiskBytes?: number | undefined
   readonly workers: number
-  /** Tokens that a calibration would run, if the plan needs one. */
-  readonly calibrationTokens: number
 }
 
 const MIB = 1024 * 1024
@@ -19,12 +17,6 @@ const MIB = 1024 * 1024
 const BASE_BYTES = 160 * MIB
 /** A worker without its buffers. */
 const WORKER_BYTES = 48 * MIB
-/** The device worker with ONNX Runtime loaded, without weights and activations. */
-const DEVICE_BYTES = 192 * MIB
-/** What a graph on the CPU holds at its peak, in multiples of the activations that one run is cut to. */
-const RUN_FACTOR = 10
-/** Hidden states and their normed copy, f32. */
-const HIDDEN_BYTES = 8
 /** Largest source of a task that a worker keeps whole; larger ones are streamed (see workers/task-memory.ts). */
 const RESIDENT_LIMIT_BYTES = 192 * MIB
 /** Plan objects and names per output tensor, header included. */
@@ -51,6 +43,7 @@ export function summarisePlan(plan: ExportPlan, model: MoeModel, machine: PlanMa
     needsCalibration,
     calibrationSiteCount: plan.calibrationSites.length,
     peakMemoryBytes: peakMemory(plan, model, machine),
+    scratchBytes: needsCalibration ? calibrationDemand(model.text, machine).diskBytes : 0,
     freeDiskBytes: machine.freeDiskBytes,
     estimatedDurationMs: needsCalibration ? undefined : Math.ceil((plan.sourceBytes / rate) * 1000),
     engines: engineVerdicts(plan, model),
@@ -119,19 +112,16 @@ function peakMemory(plan: ExportPlan, model: MoeModel, machine: PlanMachine): nu
   if (plan.calibrationSites.length === 0) return Math.ceil(exporting)
   // Calibration holds the weights of one layer while they are on their way to the device.
   const layer = Math.max(0, ...layerBytes.values())
-  return Math.ceil(exporting + layer + calibrationBytes(model, machine.calibrationTokens))
+  return Math.ceil(exporting + layer + calibrationDemand(model.text, machine).memoryBytes)
 }
 
-/** Upper estimate for the CPU, where activations stay in this process; measured peaks were 0.64 to 0.97 of the whole sum. */
-function calibrationBytes({ text }: MoeModel, tokens: number): number {
-  const run = Math.min(tokens, maxRunTokens(text)) * 4 * widestRow(text)
-  return DEVICE_BYTES + RUN_FACTOR * run + HIDDEN_BYTES * text.hiddenSize * tokens
-}
-
-function warnings(plan: ExportPlan, model: MoeModel, { freeDiskBytes }: PlanMachine): readonly string[] {
+function warnings(plan: ExportPlan, model: MoeModel, machine: PlanMachine): readonly string[] {
+  const { freeDiskBytes } = machine
+  const scratchBytes = plan.calibrationSites.length > 0 ? calibrationDemand(model.text, machine).diskBytes : 0
+  const neededBytes = plan.outputBytes + scratchBytes
   const list = model.problems.map(({ subject, message }) => `${subject}: ${message}`)
-  if (freeDiskBytes !== undefined && freeDiskBytes < plan.outputBytes) {
-    const [needed, free] = [plan.outputBytes, freeDiskBytes].map((bytes) => formatBytes(bytes, 'en'))
+  if (freeDiskBytes !== undefined && freeDiskBytes < neededBytes) {
+    const [needed, free] = [neededBytes, freeDiskBytes].map((bytes) => formatBytes(bytes, 'en'))
     list.push(`disk: the export needs ${needed ?? ''}, ${free ?? ''} are free`)
   }
   if (plan.formats.size === 0) list.push('recipe: no weight is quantized')

@@ -3,6 +3,7 @@
  * export workers quantize from the same memory as soon as the forward pass is done with it.
  */
 import type { FileHandle } from 'node:fs/promises'
+import { join } from 'node:path'
 import { formatBytes } from '../../../shared/domain/format-text.ts'
 import { AppError } from '../../../shared/errors/app-error.ts'
 import { mergeStats, EMPTY_STATS, type CalibrationStats } from '../../engine/calibration/stats.ts'
@@ -16,15 +17,19 @@ import { cancelled, type ExportSweep } from './export-sweep.ts'
 import type { JobEnvironment, JobObserver } from './job-observer.ts'
 import { AMAX_LIMIT_BYTES, type PreparedRun } from './prepare-run.ts'
 import type { CalibrationOutcome } from './run-parts.ts'
+import { stateLimitBytes } from './state-memory.ts'
+import type { WorkFolder } from './work-folder.ts'
 
 /** How soon a cancel reaches the device worker, which looks between two runs of a graph. */
 const CANCEL_POLL_MS = 100
+const SCRATCH_NAME = 'hidden-states.scratch'
 
 interface Stage {
   readonly client: DeviceClient
   readonly exchange: UnitExchange
   readonly observer: JobObserver
   readonly prepared: PreparedRun
+  readonly work: WorkFolder
 }
 
 /** Throws CANCELLED, what data and device say, and the first failure of an export task. */
@@ -35,6 +40,7 @@ export async function calibrateAndExport(
   prepared: PreparedRun,
   sweep: ExportSweep,
   sources: readonly FileHandle[],
+  work: WorkFolder,
 ): Promise<CalibrationOutcome> {
   const device = await chooseDevice(request.options.device, environment.deviceWorkerFile)
   const client = await DeviceClient.start({
@@ -51,14 +57,18 @@ export async function calibrateAndExport(
     if (observer.isCancelled()) client.cancel()
   }, CANCEL_POLL_MS)
   try {
-    const stage = { client, exchange, observer, prepared }
+    const stage = { client, exchange, observer, prepared, work }
     const { tokenCount, notices } = await startCalibration(stage, request, sources)
     observer.log('info', `calibrating on ${device} with ${String(tokenCount)} tokens`)
     const stats = await runLayers(stage)
     const finished = await client.finishCalibration()
     await exchange.settle()
     observer.stageDone('calibrate')
-    return { stats: mergeStats(stats, finished.stats), device, bytesRead: finished.bytesRead, notices }
+    const { bytesRead, spilledBytes } = finished
+    if (spilledBytes > 0) {
+      observer.log('info', `${formatBytes(spilledBytes, 'en')} of hidden states went through a scratch file`)
+    }
+    return { stats: mergeStats(stats, finished.stats), device, bytesRead, spilledBytes, notices }
   } catch (error: unknown) {
     await exchange.settle() // a failed export task is the cause, the device worker's CANCELLED its effect
     if (observer.isCancelled()) throw cancelled()
@@ -71,7 +81,7 @@ export async function calibrateAndExport(
 }
 
 async function startCalibration(
-  { client, exchange, observer, prepared }: Stage,
+  { client, exchange, observer, prepared, work }: Stage,
   request: HostStartRequest,
   sources: readonly FileHandle[],
 ): Promise<{ readonly tokenCount: number; readonly notices: readonly string[] }> {
@@ -97,6 +107,10 @@ async function startCalibration(
     batches: [data.batch],
     shouldObserveChannels,
     unitPort: exchange.workerPort,
+    states: {
+      limitBytes: stateLimitBytes(request.options.memoryBytes),
+      scratchPath: join(work.ownPath, SCRATCH_NAME),
+    },
   })
   return { tokenCount, notices: data.warnings }
 }

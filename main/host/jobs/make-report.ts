@@ -34,6 +34,7 @@ export async function makeReport(parts: RunParts, finalPath: string, clock: JobC
     durationMs: clock.elapsedMs,
     stageDurationsMs: clock.stageDurationsMs,
     bytesRead: sweep.bytesRead + calibrated.bytesRead,
+    spilledBytes: calibrated.spilledBytes,
     peakResidentBytes: process.resourceUsage().maxRSS * 1024,
   }
 }

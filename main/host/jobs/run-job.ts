@@ -100,7 +100,7 @@ async function writeExport(writing: Writing): Promise<RunReport> {
   try {
     for (const shard of checkpoint.shards) sources.push(await openSource(folder.pathOf(shard.fileName)))
     const sweep = makeSweep(prepared, pool, sources, work, workerCount, observer)
-    const calibrated = await runSweep(writing, sweep, sources)
+    const calibrated = await runSweep(writing, sweep, sources, work)
     await work.journal.commit()
     await pool.close() // its memory goes back before scales and texts are made
     releaseGarbage()
@@ -176,17 +176,24 @@ async function runSweep(
   { request, environment, observer, prepared, clock }: Writing,
   sweep: ExportSweep,
   sources: readonly FileHandle[],
+  work: WorkFolder,
 ): Promise<CalibrationOutcome> {
   const needsCalibration = prepared.plan.calibrationSites.length > 0 && prepared.givenStats === undefined
   if (needsCalibration) {
-    const outcome = await calibrateAndExport(request, environment, observer, prepared, sweep, sources)
+    const outcome = await calibrateAndExport(request, environment, observer, prepared, sweep, sources, work)
     clock.mark('calibrate')
     await sweep.runRemaining()
     return outcome
   }
   observer.stageSkipped('calibrate')
   await sweep.runRemaining()
-  return { stats: prepared.givenStats ?? EMPTY_STATS, device: 'none', bytesRead: 0, notices: [] }
+  return {
+    stats: prepared.givenStats ?? EMPTY_STATS,
+    device: 'none',
+    bytesRead: 0,
+    spilledBytes: 0,
+    notices: [],
+  }
 }
 
 function resolve(prepared: PreparedRun, stats: CalibrationStats): ResolvedScales {

@@ -13,6 +13,8 @@ export interface CalibrationOutcome {
   readonly device: string
   /** Source bytes that the device worker read. */
   readonly bytesRead: number
+  /** Bytes of hidden states written to the scratch file, each time they changed. */
+  readonly spilledBytes: number
   /** Where the calibration differs from what was asked for. */
   readonly notices: readonly string[]
 }

@@ -21,6 +21,8 @@ import { runRecordPath, writeRunRecord } from './run-record.ts'
 export interface WorkFolder {
   readonly shards: readonly FileHandle[]
   readonly journal: Journal
+  /** `quantmill` in the partial folder. */
+  readonly ownPath: string
   /** By task index; empty for a new run. */
   readonly finished: ReadonlyMap<number, TaskResult>
   /** Closes the journal and removes what only an unfinished run needs; the folder is then the export. */
@@ -32,7 +34,11 @@ export interface WorkFolder {
 type OpenFiles = Pick<WorkFolder, 'shards' | 'journal' | 'finished'>
 
 export function journalPath(output: OutputFolder): string {
-  return join(output.partialPath, 'quantmill', JOURNAL_NAME)
+  return join(ownFolder(output), JOURNAL_NAME)
+}
+
+function ownFolder(output: OutputFolder): string {
+  return join(output.partialPath, 'quantmill')
 }
 
 /** Starts a new partial folder, or continues one. Throws RESUME_MISMATCH, JOURNAL_INVALID, OUTPUT_IN_USE and what the file system says. */
@@ -63,7 +69,8 @@ async function whileLocked(
   const unlock = await lockFolder(output.partialPath)
   try {
     const files = await openFiles()
-    if (files !== undefined) return { ...files, ...endings(output, files, unlock) }
+    const ownPath = ownFolder(output)
+    if (files !== undefined) return { ...files, ownPath, ...endings(output, files, unlock) }
   } catch (error: unknown) {
     await unlock()
     throw error

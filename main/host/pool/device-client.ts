@@ -117,6 +117,7 @@ export class DeviceClient {
     readonly stats: CalibrationStats
     readonly bytesRead: number
     readonly costs: CalibrationCosts
+    readonly spilledBytes: number
   }> {
     return this.call('finish', undefined)
   }

@@ -6,8 +6,10 @@ import type { PreflightProblem, PreflightReport } from '../../../shared/domain/p
 import { AppError } from '../../../shared/errors/app-error.ts'
 import type { HostStartRequest } from '../host-api.ts'
 import type { JobEnvironment } from '../jobs/job-observer.ts'
+import { calibrationSize } from '../jobs/state-memory.ts'
 import { checkOutput } from '../jobs/output-folder.ts'
 import { prepareRun, type PreparedRun } from '../jobs/prepare-run.ts'
+import { calibrationDemand } from '../../engine/pipeline/calibration-demand.ts'
 import { checkDisk } from './check-disk.ts'
 
 export interface Findings {
@@ -47,9 +49,18 @@ export async function findProblems(
         canOverwrite: request.canOverwrite === true,
         canResume: request.canResume === true,
       }),
-    () => checkDisk(request.outputPath, prepared.plan.outputBytes),
+    () => checkDisk(request.outputPath, prepared.plan.outputBytes + calibrationDiskBytes(request, prepared)),
   ])
   return { errors, warnings: [] }
+}
+
+/** Scratch file and layer boundaries, which lie in the partial folder until the calibration is over. */
+function calibrationDiskBytes(
+  { options }: HostStartRequest,
+  { plan, model, givenStats }: PreparedRun,
+): number {
+  if (plan.calibrationSites.length === 0 || givenStats !== undefined) return 0
+  return calibrationDemand(model.text, calibrationSize(options)).diskBytes
 }
 
 async function failuresOf(checks: readonly (() => Promise<unknown>)[]): Promise<readonly AppError[]> {

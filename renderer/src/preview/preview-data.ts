@@ -264,6 +264,7 @@ export function previewPlan(size: PreviewSize, options: RunOptions): PlanSummary
     tensorCount: 1_654,
     needsCalibration: recipe?.needsData ?? true,
     calibrationSiteCount: size === 'large' ? 61_440 : 256,
+    scratchBytes: 0,
     peakMemoryBytes: size === 'large' ? 5.2 * 2 ** 30 : 310 * 2 ** 20,
     freeDiskBytes: size === 'large' ? 190 * 2 ** 30 : 81 * 2 ** 30,
     estimatedDurationMs: size === 'large' ? 3_912_000 : 7_400,

@@ -66,6 +66,7 @@ export function makePlan(change: Partial<PlanSummary> = {}): PlanSummary {
     tensorCount: 1,
     needsCalibration: true,
     calibrationSiteCount: 1,
+    scratchBytes: 0,
     peakMemoryBytes: 1,
     freeDiskBytes: undefined,
     estimatedDurationMs: undefined,

@@ -98,6 +98,16 @@ test('memory of a calibration grows with its tokens: two f32 rows each', () => {
   expect(summarisePlan(free, opened.model, { workers: 2, calibrationTokens: 1e6 }).peakMemoryBytes).toBe(few)
 })
 
+test('a limit for hidden states takes them out of memory and puts them on the disk, beside those of two layer boundaries', () => {
+  const calibrated = plan('nvfp4_experts_only-kv_fp8')
+  const of = (stateLimitBytes?: number): PlanSummary =>
+    summarisePlan(calibrated, opened.model, { workers: 2, calibrationTokens: 1_000_000, stateLimitBytes })
+  const states = 8 * 256 * 1_000_000
+  expect(of().peakMemoryBytes - of(500_000_000).peakMemoryBytes).toBe(states - 500_000_000)
+  expect([of().scratchBytes, of(500_000_000).scratchBytes]).toEqual([states, 2 * states])
+  expect(summary('nvfp4_experts_only_input_scale1-kv_fp8_cast').scratchBytes).toBe(0)
+})
+
 describe('engine verdicts: vLLM, SGLang, TensorRT-LLM', () => {
   test.each([
     ['nvfp4_experts_only-kv_fp8', ['loads', 'loads', 'loads']],

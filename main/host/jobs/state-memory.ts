@@ -1,0 +1,21 @@
+/** How much memory hidden states may take when nobody says. */
+import { constrainedMemory } from 'node:process'
+import { totalmem } from 'node:os'
+import type { RunOptions } from '../../../shared/domain/run-options.ts'
+import type { CalibrationSize } from '../../engine/pipeline/calibration-demand.ts'
+
+/** Of the machine's memory, or of what a container gives this process. The rest is for weights, runs, workers and other programs. */
+const SHARE = 1 / 4
+
+export function stateLimitBytes(memoryBytes: number | undefined): number {
+  if (memoryBytes !== undefined) return memoryBytes
+  // Without a limit the answer is 0 or larger than any memory, by system.
+  const constrained = constrainedMemory()
+  const available = constrained > 0 ? Math.min(constrained, totalmem()) : totalmem()
+  return Math.floor(available * SHARE)
+}
+
+/** What a calibration with these options is planned for on this machine. */
+export function calibrationSize({ samples, sequenceLength, memoryBytes }: RunOptions): CalibrationSize {
+  return { calibrationTokens: samples * sequenceLength, stateLimitBytes: stateLimitBytes(memoryBytes) }
+}
