@@ -13,11 +13,18 @@ import { startHostProcess } from './host-process.ts'
 import { lifecycleModule } from './lifecycle.ts'
 import { LogSink } from './log-sink.ts'
 import { menuModule } from './menu.ts'
+import { presenceModule } from './presence.ts'
 import { requestsModule } from './requests.ts'
 import { securityModule } from './security.ts'
 import { AppWindows } from './windows.ts'
 
-const MODULES: readonly AppModule[] = [securityModule, menuModule, requestsModule, lifecycleModule]
+const MODULES: readonly AppModule[] = [
+  securityModule,
+  menuModule,
+  requestsModule,
+  presenceModule,
+  lifecycleModule,
+]
 
 /** After `ready`. `entryUrl` is the import.meta.url of the built entry. */
 export async function bootstrap(entryUrl: string, desktop: DesktopArguments): Promise<void> {

@@ -1,6 +1,9 @@
-/** The system's dialogs: one of the ways in which a path gets authority. */
-import { dialog, type BrowserWindow, type OpenDialogOptions } from 'electron'
+/** The system's dialogs: one of the ways in which a path gets authority. Electron's own comes as an argument. */
+import type { OpenDialogOptions } from 'electron'
+import { dirname } from 'node:path'
 import type { GrantPurpose } from '../../shared/domain/app-info.ts'
+import { AppError } from '../../shared/errors/app-error.ts'
+import type { UserData } from '../user-data/user-data.ts'
 
 const DIALOGS: Readonly<Record<GrantPurpose, OpenDialogOptions>> = {
   checkpoint: { title: 'Open a checkpoint folder', properties: ['openDirectory'] },
@@ -17,13 +20,32 @@ const DIALOGS: Readonly<Record<GrantPurpose, OpenDialogOptions>> = {
   },
 }
 
-/** The chosen path; undefined when the user closed the dialog. */
+export type OpenDialog = (
+  options: OpenDialogOptions,
+) => Promise<{ readonly canceled: boolean; readonly filePaths: readonly string[] }>
+
+/** Begins where the last dialog of this purpose ended, also after a restart. The chosen path; undefined when the user closed the dialog. */
 export async function pickPath(
   purpose: GrantPurpose,
-  parent: BrowserWindow | undefined,
+  userData: UserData,
+  open: OpenDialog,
 ): Promise<string | undefined> {
-  const options = DIALOGS[purpose]
-  const { canceled, filePaths } =
-    parent === undefined ? await dialog.showOpenDialog(options) : await dialog.showOpenDialog(parent, options)
-  return canceled ? undefined : filePaths[0]
+  const lastFolder = userData.read().lastFolders[purpose]
+  const { canceled, filePaths } = await open({
+    ...DIALOGS[purpose],
+    ...(lastFolder === undefined ? {} : { defaultPath: lastFolder }),
+  })
+  const path = filePaths[0]
+  if (canceled || path === undefined) return undefined
+  rememberFolder(purpose, dirname(path), userData)
+  return path
+}
+
+function rememberFolder(purpose: GrantPurpose, folder: string, userData: UserData): void {
+  try {
+    userData.update((data) => ({ ...data, lastFolders: { ...data.lastFolders, [purpose]: folder } }))
+  } catch (error: unknown) {
+    // A dialog that begins elsewhere is no reason to refuse what was chosen in it.
+    if (!(error instanceof AppError)) throw error
+  }
 }

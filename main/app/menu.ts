@@ -1,24 +1,17 @@
-/** The application menu: editing, view and window roles; nothing that opens a page. */
-import { app, Menu, type MenuItemConstructorOptions } from 'electron'
+/** Puts the menu in place; what is chosen goes to the window as an event. */
+import { app, Menu } from 'electron'
 import type { AppModule } from './app-module.ts'
+import { menuTemplate } from './menu-template.ts'
 
 export const menuModule: AppModule = {
-  enable() {
-    const view: MenuItemConstructorOptions[] = [
-      { role: 'resetZoom' },
-      { role: 'zoomIn' },
-      { role: 'zoomOut' },
-      { type: 'separator' },
-      { role: 'togglefullscreen' },
-    ]
-    if (!app.isPackaged) view.push({ role: 'reload' }, { role: 'toggleDevTools' })
-    const template: MenuItemConstructorOptions[] = [
-      ...(process.platform === 'darwin' ? [{ role: 'appMenu' } as const] : []),
-      { label: '&File', submenu: [process.platform === 'darwin' ? { role: 'close' } : { role: 'quit' }] },
-      { role: 'editMenu' },
-      { label: '&View', submenu: view },
-      { role: 'windowMenu' },
-    ]
+  enable({ events }) {
+    const template = menuTemplate({
+      isMac: process.platform === 'darwin',
+      isPackaged: app.isPackaged,
+      onCommand: (command) => {
+        events.emit('app.command', { command })
+      },
+    })
     Menu.setApplicationMenu(Menu.buildFromTemplate(template))
   },
 }

@@ -1,12 +1,12 @@
 /** Electron's end of the contract: the only user of ipcMain. Sender check first, then the router that the browser server uses too. */
-import { app, ipcMain, shell } from 'electron'
+import { app, dialog, ipcMain, shell } from 'electron'
 import { type AppError } from '../../shared/errors/app-error.ts'
 import { DROP_CHANNEL, REQUEST_CHANNEL } from '../ipc/channels.ts'
 import { createHandlers } from '../ipc/handlers/all.ts'
 import { errorReply, forbiddenSender, Router } from '../ipc/router.ts'
 import { isTrustedSender, type SenderEvent } from '../security/sender-check.ts'
 import type { AppContext, AppModule } from './app-module.ts'
-import { pickPath } from './dialogs.ts'
+import { pickPath, type OpenDialog } from './dialogs.ts'
 import { grantDropped } from './dropped-paths.ts'
 
 export const requestsModule: AppModule = {
@@ -25,7 +25,13 @@ export const requestsModule: AppModule = {
       sampleFolder: files.sampleFolder,
       exportsFolder: context.exportsFolder,
       userData: context.userData,
-      pickPath: (purpose) => pickPath(purpose, windows.main),
+      pickPath: (purpose) => {
+        const open: OpenDialog = (options) =>
+          windows.main === undefined
+            ? dialog.showOpenDialog(options)
+            : dialog.showOpenDialog(windows.main, options)
+        return pickPath(purpose, context.userData, open)
+      },
       revealFolder: (path) => {
         shell.showItemInFolder(path)
       },

@@ -1,4 +1,5 @@
 /** What each route answers and which events exist. Types only: the renderer imports this file, never the schemas' values. */
+import type { AppCommandId } from '../domain/app-command.ts'
 import type { AppInfo, FolderListing, PathGrant } from '../domain/app-info.ts'
 import type { CheckpointSummary, TensorPage } from '../domain/checkpoint-summary.ts'
 import type { JobId, JobLogLine, JobSnapshot } from '../domain/job.ts'
@@ -52,6 +53,8 @@ export interface AppEvents {
   'job.log': JobLogLine
   /** A folder dropped on the window became a grant. */
   'grant.dropped': PathGrant
+  /** Chosen from the native menu. */
+  'app.command': { readonly command: AppCommandId }
 }
 
 export type EventName = keyof AppEvents

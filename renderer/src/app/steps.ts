@@ -1,10 +1,14 @@
-/** The four steps of the window: what each rail entry says. Pure. */
+/** The four steps of a job and the places beside them: what each rail entry says. Pure. */
 import type { JobSnapshot } from '../../../shared/domain/job.ts'
 import { formatBytes } from '../../../shared/domain/format-text.ts'
 import { text } from '../locales/en.ts'
 
 export const STEPS = ['checkpoint', 'recipe', 'run', 'report'] as const
 export type Step = (typeof STEPS)[number]
+/** Views that are no step of a job. */
+export const PLACES = ['library', 'settings'] as const
+export type Place = (typeof PLACES)[number]
+export type View = Step | Place
 export type StepTone = 'idle' | 'ready' | 'active' | 'bad'
 
 export interface StepSummary {

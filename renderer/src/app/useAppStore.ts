@@ -4,7 +4,7 @@ import { computed, ref, shallowRef } from 'vue'
 import type { AppInfo } from '../../../shared/domain/app-info.ts'
 import { AppError, type SerialisedError } from '../../../shared/errors/app-error.ts'
 import { request } from '../bridge/api.ts'
-import type { Step } from './steps.ts'
+import type { View } from './steps.ts'
 
 export type InfoState =
   | { readonly kind: 'loading' }
@@ -15,14 +15,15 @@ export type Notice =
   | { readonly kind: 'error'; readonly error: SerialisedError }
   | { readonly kind: 'hint'; readonly message: string }
 
-const SINGLE_KEYS_STORAGE = 'quantmill.single-keys'
+/** Dialogs of the window itself. */
+export type AppDialog = 'palette' | 'shortcuts'
 
 export const useAppStore = defineStore('app', () => {
   const info = shallowRef<InfoState>({ kind: 'loading' })
-  const step = ref<Step>('checkpoint')
+  const view = ref<View>('checkpoint')
   const notice = shallowRef<Notice>()
-  const isShortcutsOpen = ref(false)
-  const hasSingleKeys = ref(localStorage.getItem(SINGLE_KEYS_STORAGE) !== 'off')
+  const dialog = ref<AppDialog>()
+  const hasSingleKeys = ref(true)
   const known = computed(() => (info.value.kind === 'ready' ? info.value.info : undefined))
 
   async function load(): Promise<void> {
@@ -38,10 +39,5 @@ export const useAppStore = defineStore('app', () => {
     notice.value = { kind: 'error', error: AppError.from(error).serialise() }
   }
 
-  function setSingleKeys(isOn: boolean): void {
-    hasSingleKeys.value = isOn
-    localStorage.setItem(SINGLE_KEYS_STORAGE, isOn ? 'on' : 'off')
-  }
-
-  return { info, known, step, notice, isShortcutsOpen, hasSingleKeys, load, report, setSingleKeys }
+  return { info, known, view, notice, dialog, hasSingleKeys, load, report }
 })

@@ -6,12 +6,16 @@ import type { JobId, JobSnapshot } from '../../../shared/domain/job.ts'
 import { onEvent, request } from '../bridge/api.ts'
 import { useCheckpointStore } from '../features/checkpoint/useCheckpointStore.ts'
 import { useFolderStore } from '../features/folders/useFolderStore.ts'
+import { useLibraryStore } from '../features/library/useLibraryStore.ts'
 import { toRunOptions } from '../features/recipe/recipe-draft.ts'
 import { useRecipeStore } from '../features/recipe/useRecipeStore.ts'
 import { useRunStore } from '../features/run/useRunStore.ts'
+import { useSettingsStore } from '../features/settings/useSettingsStore.ts'
+import { libraryFlow, type LibraryFlow } from './library-flow.ts'
+import { settingsFlow, type SettingsFlow } from './settings-flow.ts'
 import { useAppStore } from './useAppStore.ts'
 
-export interface Flow {
+export interface Flow extends LibraryFlow, SettingsFlow {
   /** Listens and asks for what the window shows first; again after a failure. */
   connect(): Promise<void>
   openSample(): Promise<void>
@@ -35,6 +39,8 @@ export function useFlow(): Flow {
   const folders = useFolderStore()
   const recipe = useRecipeStore()
   const run = useRunStore()
+  const library = useLibraryStore()
+  const settings = useSettingsStore()
   let isListening = false
 
   /** Failures of anything a user does here become the notice of the window. */
@@ -52,7 +58,7 @@ export function useFlow(): Flow {
   }
 
   async function openGrant(grant: PathGrant, isSample = false): Promise<void> {
-    app.step = 'checkpoint'
+    app.view = 'checkpoint'
     recipe.clear()
     const summary = await checkpoint.open(grant)
     if (summary === undefined) return
@@ -74,20 +80,20 @@ export function useFlow(): Flow {
         recipe.update({ outputGrant: grant })
         break
     }
-    if (checkpoint.opened !== undefined) app.step = 'recipe'
+    if (checkpoint.opened !== undefined) app.view = 'recipe'
   }
 
   function snapshotArrived({ jobId, state }: JobSnapshot): void {
-    if (state.kind !== 'succeeded' || jobId !== run.currentId || app.step !== 'run') return
+    if (state.kind !== 'succeeded' || jobId !== run.currentId || app.view !== 'run') return
     setTimeout(() => {
-      if (app.step === 'run' && run.currentId === jobId) app.step = 'report'
+      if (app.view === 'run' && run.currentId === jobId) app.view = 'report'
     }, REPORT_DELAY_MS)
   }
 
   async function start(): Promise<void> {
     const { opened } = checkpoint
     if (opened === undefined || !recipe.canStart || run.start.kind === 'starting') return
-    app.step = 'run'
+    app.view = 'run'
     const { draft } = recipe
     const isStarted = await run.begin({
       grantId: opened.grant.grantId,
@@ -111,13 +117,18 @@ export function useFlow(): Flow {
   return {
     connect: () =>
       guarded(async () => {
-        if (!isListening) {
+        const isFirst = !isListening
+        if (isFirst) {
           isListening = true
           onEvent('grant.dropped', (grant) => void guarded(() => applyGrant(grant)))
           run.listen(snapshotArrived)
         }
-        await Promise.all([app.load(), recipe.load(), run.recover()])
+        await Promise.all([app.load(), recipe.load(), run.recover(), settings.load(), library.load()])
+        if (isFirst && !library.isEmpty && app.view === 'checkpoint' && run.current === undefined)
+          app.view = 'library'
       }),
+    ...libraryFlow({ guarded, pick, openGrant }),
+    ...settingsFlow({ guarded, pick }),
     openSample: () => guarded(async () => openGrant(await request('grant.use_sample', {}), true)),
     openFolder: () =>
       guarded(async () => {
@@ -133,7 +144,7 @@ export function useFlow(): Flow {
     startAgain: (mode) => guarded(() => startAgain(mode)),
     watchJob: (jobId) =>
       guarded(async () => {
-        app.step = 'run'
+        app.view = 'run'
         await run.watchJob(jobId)
       }),
     pauseOrContinue: () => guarded(() => run.pauseOrContinue()),

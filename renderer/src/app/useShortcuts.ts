@@ -1,32 +1,27 @@
 /** Listens to the keyboard of the whole window. While a dialog is open, keys belong to it. */
 import { onBeforeUnmount, onMounted } from 'vue'
-import { commandOf, type ShortcutCommand } from './shortcut-commands.ts'
-import type { Step } from './steps.ts'
+import type { AppCommandId } from '../../../shared/domain/app-command.ts'
+import { commandOf } from './shortcut-commands.ts'
 
 export interface ShortcutActions {
-  go(step: Step): void
-  goOn(): void
-  openFolder(): void
-  openSample(): void
-  pauseOrContinue(): void
-  toggleTheme(): void
-  showShortcuts(): void
+  perform(command: AppCommandId): void
   hasSingleKeys(): boolean
 }
 
 export function useShortcuts(actions: ShortcutActions): void {
   function pressed(event: KeyboardEvent): void {
-    if (event.defaultPrevented || document.querySelector('[role="dialog"]') !== null) return
+    if (event.defaultPrevented || isDialogOpen()) return
     const command = commandOf({
       key: event.key,
       hasCommandKey: event.ctrlKey || event.metaKey,
       hasAlt: event.altKey,
+      hasShift: event.shiftKey,
       isTyping: isTextTarget(event.target),
       hasSingleKeys: actions.hasSingleKeys(),
     })
     if (command === undefined || event.repeat) return
     event.preventDefault()
-    perform(command, actions)
+    actions.perform(command)
   }
 
   onMounted(() => {
@@ -37,33 +32,8 @@ export function useShortcuts(actions: ShortcutActions): void {
   })
 }
 
-function perform(command: ShortcutCommand, actions: ShortcutActions): void {
-  switch (command.kind) {
-    case 'go':
-      actions.go(command.step)
-      break
-    case 'go_on':
-      actions.goOn()
-      break
-    case 'open_folder':
-      actions.openFolder()
-      break
-    case 'open_sample':
-      actions.openSample()
-      break
-    case 'pause_or_continue':
-      actions.pauseOrContinue()
-      break
-    case 'toggle_theme':
-      actions.toggleTheme()
-      break
-    case 'focus_filter':
-      document.querySelector<HTMLInputElement>('input[data-filter]')?.focus()
-      break
-    case 'show_shortcuts':
-      actions.showShortcuts()
-      break
-  }
+export function isDialogOpen(): boolean {
+  return document.querySelector('[role="dialog"]') !== null
 }
 
 function isTextTarget(target: EventTarget | null): boolean {

@@ -1,11 +1,13 @@
-/** Light, dark or as the system; kept between starts. Writes the outcome to the root element, where the style sheet reads it. */
+/**
+ * Light, dark or as the system. Writes the outcome to the root element, where the style sheet reads it. The settings keep the choice; the page
+ * keeps a copy, so that the first picture after a start has the right colours already.
+ */
 import { defineStore } from 'pinia'
 import { computed, ref, watchEffect } from 'vue'
+import { THEME_CHOICES, type ThemeChoice } from '../../../shared/domain/settings.ts'
 import type { Theme } from '../charts/colour-map.ts'
 
 const STORAGE_KEY = 'quantmill.theme'
-const CHOICES = ['system', 'light', 'dark'] as const
-export type ThemeChoice = (typeof CHOICES)[number]
 
 export const useThemeStore = defineStore('theme', () => {
   const query = window.matchMedia('(prefers-color-scheme: dark)')
@@ -22,19 +24,19 @@ export const useThemeStore = defineStore('theme', () => {
     document.documentElement.dataset['theme'] = theme.value
   })
 
-  function cycle(): void {
-    choice.value = nextChoice(choice.value)
-    localStorage.setItem(STORAGE_KEY, choice.value)
+  function choose(next: ThemeChoice): void {
+    choice.value = next
+    localStorage.setItem(STORAGE_KEY, next)
   }
 
-  return { choice, theme, cycle }
+  return { choice, theme, choose }
 })
 
 export function nextChoice(choice: ThemeChoice): ThemeChoice {
-  return CHOICES[(CHOICES.indexOf(choice) + 1) % CHOICES.length] ?? 'system'
+  return THEME_CHOICES[(THEME_CHOICES.indexOf(choice) + 1) % THEME_CHOICES.length] ?? 'system'
 }
 
 function readChoice(): ThemeChoice {
   const stored = localStorage.getItem(STORAGE_KEY)
-  return CHOICES.find((choice) => choice === stored) ?? 'system'
+  return THEME_CHOICES.find((choice) => choice === stored) ?? 'system'
 }

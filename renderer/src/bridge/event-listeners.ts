@@ -8,9 +8,10 @@ export class EventListeners {
     'job.snapshot': new Set(),
     'job.log': new Set(),
     'grant.dropped': new Set(),
+    'app.command': new Set(),
   }
 
-  static readonly names: readonly EventName[] = ['job.snapshot', 'job.log', 'grant.dropped']
+  static readonly names: readonly EventName[] = ['job.snapshot', 'job.log', 'grant.dropped', 'app.command']
 
   add<E extends EventName>(event: E, listener: (payload: AppEvents[E]) => void): () => void {
     const set: Set<(payload: AppEvents[E]) => void> = this.#sets[event]

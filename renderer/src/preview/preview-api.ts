@@ -13,15 +13,18 @@ import {
   previewTensors,
   type PreviewSize,
 } from './preview-data.ts'
+import { previewEntries, previewPartials, PreviewSettings } from './preview-library.ts'
 import { PreviewRun, type PreviewOutcome } from './preview-run.ts'
 
-/** `fake=tiny|large`, `outcome=clean|findings|failed`, `broken=checkpoint|plan|start|info`, `tick=<ms>`. */
+/** `fake=tiny|large`, `outcome=clean|findings|failed`, `broken=checkpoint|plan|start|info`, `tick=<ms>`, `known=none`: an empty library. */
 export function createPreviewApi(query: URLSearchParams): RendererApi {
   const size: PreviewSize = query.get('fake') === 'large' ? 'large' : 'tiny'
   const outcome = outcomeOf(query.get('outcome'))
   const broken = query.get('broken')
   const tickMs = Number(query.get('tick') ?? 100)
   const checkpoint = previewCheckpoint(size)
+  const known = query.get('known')
+  const settings = new PreviewSettings()
   const runs: PreviewRun[] = []
   const runOf = (jobId: string): PreviewRun => {
     const found = runs.find((run) => run.jobId === jobId)
@@ -96,7 +99,12 @@ export function createPreviewApi(query: URLSearchParams): RendererApi {
       return { jobId: run.jobId }
     },
     'job.preflight': () => ({ problems: [] }),
-    'job.partials': () => [],
+    'job.partials': () => (known === 'none' ? [] : previewPartials(size)),
+    'library.list': () => (known === 'none' ? [] : previewEntries(size)),
+    'settings.get': () => settings.get(),
+    'settings.update': ({ change }) => settings.setPreferences(change),
+    'settings.set_output_folder': () => settings.resetOutputFolder(),
+    'settings.remove_calibration_set': ({ setId }) => settings.removeSet(setId),
     'job.pause': ({ jobId }) => {
       runOf(jobId).pause()
       return undefined

@@ -24,7 +24,14 @@ export async function serve(
   const homeFolder = await realpath(await mkdtemp(join(tmpdir(), 'quantmill-serve-')))
   const child = spawn(process.execPath, [...argv], {
     cwd: ROOT,
-    env: { ...process.env, HOME: homeFolder, DISPLAY: undefined, WAYLAND_DISPLAY: undefined, ...env },
+    env: {
+      ...process.env,
+      HOME: homeFolder,
+      XDG_CONFIG_HOME: undefined,
+      DISPLAY: undefined,
+      WAYLAND_DISPLAY: undefined,
+      ...env,
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   let output = ''

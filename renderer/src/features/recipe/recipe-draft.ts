@@ -36,10 +36,26 @@ export interface RecipeDraft {
   readonly outputName: string | undefined
 }
 
+/** What the settings say for every new run. */
+export interface RunDefaults {
+  readonly device: DeviceChoice
+  readonly workers: number
+  /** 0 = no limit. */
+  readonly memoryLimitBytes: number
+  readonly outputGrant: PathGrant | undefined
+}
+
+export const NO_DEFAULTS: RunDefaults = {
+  device: DEFAULT_RUN_OPTIONS.device,
+  workers: DEFAULT_RUN_OPTIONS.workers,
+  memoryLimitBytes: 0,
+  outputGrant: undefined,
+}
+
 export type DraftField = 'samples' | 'sequenceLength' | 'workers' | 'maxShardGigabytes' | 'outputName'
 export type DraftProblems = Readonly<Partial<Record<DraftField, string>>>
 
-export function createDraft(totalBytes: number): RecipeDraft {
+export function createDraft(totalBytes: number, defaults: RunDefaults = NO_DEFAULTS): RecipeDraft {
   const isSmall = totalBytes < SMALL_CHECKPOINT_BYTES
   return {
     recipe: RECOMMENDED_RECIPE,
@@ -51,10 +67,10 @@ export function createDraft(totalBytes: number): RecipeDraft {
     calibrationGrant: undefined,
     samples: String(isSmall ? 16 : DEFAULT_RUN_OPTIONS.samples),
     sequenceLength: String(isSmall ? 256 : DEFAULT_RUN_OPTIONS.sequenceLength),
-    device: DEFAULT_RUN_OPTIONS.device,
-    workers: String(DEFAULT_RUN_OPTIONS.workers),
+    device: defaults.device,
+    workers: String(defaults.workers),
     maxShardGigabytes: String(DEFAULT_RUN_OPTIONS.maxShardSizeBytes / GIGABYTE),
-    outputGrant: undefined,
+    outputGrant: defaults.outputGrant,
     outputName: undefined,
   }
 }

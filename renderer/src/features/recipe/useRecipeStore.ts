@@ -11,7 +11,9 @@ import {
   defaultOutputName,
   draftProblems,
   toRunOptions,
+  NO_DEFAULTS,
   type RecipeDraft,
+  type RunDefaults,
 } from './recipe-draft.ts'
 
 export type RecipesState =
@@ -41,6 +43,7 @@ export const useRecipeStore = defineStore('recipe', () => {
   const subject = shallowRef<RecipeSubject>()
   const draft = shallowRef<RecipeDraft>(createDraft(0))
   const plan = shallowRef<PlanState>({ kind: 'none' })
+  let defaults: RunDefaults = NO_DEFAULTS
   let timer: ReturnType<typeof setTimeout> | undefined
   let generation = 0
 
@@ -70,9 +73,14 @@ export const useRecipeStore = defineStore('recipe', () => {
   /** A newly opened checkpoint: sensible defaults and the first plan. */
   async function begin(newSubject: RecipeSubject): Promise<void> {
     subject.value = newSubject
-    draft.value = createDraft(newSubject.totalBytes)
+    draft.value = createDraft(newSubject.totalBytes, defaults)
     plan.value = { kind: 'none' }
     await replan()
+  }
+
+  /** For checkpoints that are opened from now on; what is being edited stays as it is. */
+  function setDefaults(next: RunDefaults): void {
+    defaults = next
   }
 
   function clear(): void {
@@ -120,6 +128,7 @@ export const useRecipeStore = defineStore('recipe', () => {
     canStart,
     load,
     begin,
+    setDefaults,
     clear,
     update,
     replan,

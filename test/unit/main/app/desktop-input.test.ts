@@ -1,9 +1,12 @@
 import { mkdir, realpath, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { OpenDialogOptions } from 'electron'
 import { expect, test } from 'vitest'
 import { parseDesktopArguments } from '../../../../main/app/command-line.ts'
+import { pickPath, type OpenDialog } from '../../../../main/app/dialogs.ts'
 import { grantDropped } from '../../../../main/app/dropped-paths.ts'
 import { PathGrants } from '../../../../main/security/path-grants.ts'
+import { UserData } from '../../../../main/user-data/user-data.ts'
 import type { PathGrant } from '../../../../shared/domain/app-info.ts'
 import { temporaryFolder } from '../../../tools/temporary-folder.ts'
 
@@ -64,4 +67,28 @@ test.each([
 test('of many paths only the first eight count', async () => {
   const { refused } = await drop(() => Array.from({ length: 100 }, () => '/missing'))
   expect(refused).toHaveLength(8)
+})
+
+const answer = (path: string | undefined, seen: OpenDialogOptions[] = []): OpenDialog => {
+  return (options) => {
+    seen.push(options)
+    return Promise.resolve({ canceled: path === undefined, filePaths: path === undefined ? [] : [path] })
+  }
+}
+
+test('a dialog begins where the last of its purpose ended, also after a restart', async () => {
+  const file = join(await temporaryFolder(), 'settings.json')
+  const seen: OpenDialogOptions[] = []
+  await pickPath('checkpoint', new UserData(file), answer(join('/models', 'a'), seen))
+  await pickPath('checkpoint', new UserData(file), answer(undefined, seen))
+  await pickPath('checkpoint', new UserData(file), answer(undefined, seen))
+  await pickPath('output', new UserData(file), answer(undefined, seen))
+  expect(seen.map(({ defaultPath }) => defaultPath)).toEqual([undefined, '/models', '/models', undefined])
+})
+
+test('a path is taken although the folder cannot be remembered', async () => {
+  const blocked = join(await temporaryFolder(), 'file')
+  await writeFile(blocked, '')
+  const userData = new UserData(join(blocked, 'settings.json'))
+  expect(await pickPath('recipe', userData, answer('/r.yaml'))).toBe('/r.yaml')
 })

@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import { commandOf } from '../../../../renderer/src/app/shortcut-commands.ts'
+import { commandOf, keysOf } from '../../../../renderer/src/app/shortcut-commands.ts'
+import { matchEntries } from '../../../../renderer/src/app/palette-match.ts'
 import { summariseSteps } from '../../../../renderer/src/app/steps.ts'
 import { moveInList } from '../../../../renderer/src/composables/move-in-list.ts'
+import { COMMAND_LIST } from '../../../../shared/domain/app-command.ts'
 import { makeReport, makeSnapshot } from '../snapshots.ts'
 
 const nothing = { checkpointName: undefined, checkpointFailed: false, recipeName: 'r', job: undefined }
@@ -48,17 +50,24 @@ describe('moveInList', () => {
 })
 
 describe('commandOf', () => {
-  const press = { key: 'x', hasCommandKey: false, hasAlt: false, isTyping: false, hasSingleKeys: true }
+  const press = {
+    key: 'x',
+    hasCommandKey: false,
+    hasAlt: false,
+    hasShift: false,
+    isTyping: false,
+    hasSingleKeys: true,
+  }
 
   it('goes to the step of a digit', () => {
-    expect(commandOf({ ...press, key: '3' })).toEqual({ kind: 'go', step: 'run' })
+    expect(commandOf({ ...press, key: '3' })).toBe('go_run')
     expect(commandOf({ ...press, key: '5' })).toBeUndefined()
   })
 
   it('never takes letters from text fields, nor when single keys are off', () => {
     expect(commandOf({ ...press, key: 'o', isTyping: true })).toBeUndefined()
     expect(commandOf({ ...press, key: 'o', hasSingleKeys: false })).toBeUndefined()
-    expect(commandOf({ ...press, key: 'O' })).toEqual({ kind: 'open_folder' })
+    expect(commandOf({ ...press, key: 'O' })).toBe('open_folder')
   })
 
   it('leaves the shortcuts of the system alone: Ctrl+O, Ctrl+S, Alt+1', () => {
@@ -67,9 +76,51 @@ describe('commandOf', () => {
     expect(commandOf({ ...press, key: '1', hasAlt: true })).toBeUndefined()
   })
 
+  it('opens the palette with Ctrl+K, even from a text field, and leaves Ctrl+Shift+K to the system', () => {
+    const pressed = { ...press, key: 'k', hasCommandKey: true, isTyping: true }
+    expect(commandOf(pressed)).toBe('show_palette')
+    expect(commandOf({ ...pressed, hasShift: true })).toBeUndefined()
+    expect(commandOf({ ...press, key: ',', hasCommandKey: true })).toBe('go_settings')
+  })
+
+  it('shows the keys of the menu only where there is a menu', () => {
+    const command = { id: 'x', accelerator: 'CmdOrCtrl+Shift+O', key: 's', isMenuOnly: true }
+    const surface = { hasMenu: true, isMac: false, hasSingleKeys: true }
+    expect(keysOf(command, surface)).toEqual(['Ctrl+Shift+O', 'S'])
+    expect(keysOf(command, { ...surface, isMac: true })).toEqual(['⌘⇧O', 'S'])
+    expect(keysOf(command, { ...surface, hasMenu: false })).toEqual(['S'])
+    expect(keysOf(command, { ...surface, hasMenu: false, hasSingleKeys: false })).toEqual([])
+  })
+
+  // Two commands on one key: the second could never be reached.
+  it('gives every key to one command only', () => {
+    const keys = COMMAND_LIST.flatMap(({ accelerator, key }) => [accelerator, key]).filter(
+      (entry) => entry !== undefined,
+    )
+    expect(new Set(keys).size).toBe(keys.length)
+  })
+
   it('goes on with Ctrl+Enter even from a text field', () => {
-    expect(commandOf({ ...press, key: 'Enter', hasCommandKey: true, isTyping: true })).toEqual({
-      kind: 'go_on',
-    })
+    expect(commandOf({ ...press, key: 'Enter', hasCommandKey: true, isTyping: true })).toBe('go_on')
+  })
+})
+
+describe('matchEntries', () => {
+  const entry = (title: string, detail = '', isEnabled = true) => ({ title, detail, isEnabled })
+  const titles = (query: string): readonly string[] =>
+    matchEntries(
+      [
+        entry('Pause the run', '', false),
+        entry('Go to Run'),
+        entry('Open model', '~/runs/model'),
+        entry('Run again'),
+      ],
+      query,
+    ).map(({ title }) => title)
+
+  it('finds words in any order in title and detail; what begins with them first, what cannot be done last', () => {
+    expect(titles('run')).toEqual(['Run again', 'Go to Run', 'Open model', 'Pause the run'])
+    expect(titles('RUN to')).toEqual(['Go to Run'])
+    expect(titles('nothing')).toEqual([])
   })
 })
