@@ -2,6 +2,7 @@
 import type { Dtype } from '../../shared/domain/dtype.ts'
 import type { SerialisedError } from '../../shared/errors/app-error.ts'
 import type { ExportProfile, ModuleFormat } from '../engine/quant/formats.ts'
+import type { FusedHalf } from '../engine/quant/layout.ts'
 import type { StoredTransform } from '../engine/quant/packing.ts'
 
 /** Bytes of the source: in a file the host opened, or in memory that the device worker filled. */
@@ -46,6 +47,8 @@ export interface WorkerMember {
   readonly weightScale: OutputPlace
   readonly weightScale2: OutputPlace | undefined
   readonly weightShape?: OutputPlace | undefined
+  /** Place in the fused weight, which is this task's members one after the other; see QuantizeMember. */
+  readonly fused?: FusedHalf | undefined
 }
 
 export type WorkerTask =
@@ -68,10 +71,14 @@ export type WorkerTask =
       readonly members: readonly WorkerMember[]
     }
 
-/** A weight that the hardened profile gave a finite scale, or whose NaN scales the identical profile reproduced. */
+/**
+ * A weight whose scales are not what its values ask for. All zeros: `repaired` by the hardened profile with a finite scale, or `reproduced`
+ * with NaN scales. `uncovered`: the tile maxima that ModelOpt gives half of a fused expert are too small, so that codes are NaN.
+ */
+export const DEAD_OUTCOMES = ['repaired', 'reproduced', 'uncovered'] as const
 export interface DeadWeight {
   readonly name: string
-  readonly outcome: 'repaired' | 'reproduced'
+  readonly outcome: (typeof DEAD_OUTCOMES)[number]
 }
 
 export interface TaskResult {

@@ -26,7 +26,9 @@ import {
   copyChunkBytes,
   encodedBytes,
   isResident,
+  residentBytes,
   ROW_GRANULE,
+  sharesTiles,
   storedElementBytes,
   taskMemory,
 } from './task-memory.ts'
@@ -82,26 +84,35 @@ function copyTensor(running: Running, task: Extract<WorkerTask, { kind: 'copy' }
 function quantizeMembers(running: Running, task: Extract<WorkerTask, { kind: 'quantize' }>): void {
   const { format, profile, members } = task
   const isKept = isResident(members)
-  if (isKept) {
-    let offset = 0
-    for (const member of members) {
-      readSource(
-        running,
-        member.source,
-        0,
-        running.arena.input().subarray(offset, offset + bf16Bytes(member)),
-        member.sourceName,
-      )
-      offset += bf16Bytes(member)
-    }
-  }
+  if (isKept) loadMembers(running, members)
   const amaxes = needsTensorAmax(format.format) || isKept ? scanMembers(running, members, isKept) : []
   const tensorAmax = resolveTensorAmax(running, format, profile, members, amaxes)
   let offset = 0
   for (const [index, member] of members.entries()) {
     const searchAmax = task.searchesAlone ? amaxes[index] : tensorAmax
-    encodeMember(running, format, member, { tensorAmax, searchAmax }, isKept ? offset : undefined)
+    const fused = sharesTiles(member) && member.fused ? { ...member.fused, inputOffsetBytes: 0 } : undefined
+    encodeMember(running, format, member, { tensorAmax, searchAmax, fused }, isKept ? offset : undefined)
     offset += bf16Bytes(member)
+  }
+}
+
+/** Members one after the other as BF16 at the start of the input region; those of another dtype are read behind all of them first. */
+function loadMembers(running: Running, members: readonly WorkerMember[]): void {
+  const { arena } = running
+  const scratch = residentBytes(members)
+  let offset = 0
+  for (const member of members) {
+    const { dtype, source, sourceName } = member
+    const end = offset + bf16Bytes(member)
+    if (dtype === 'BF16') readSource(running, source, 0, arena.input().subarray(offset, end), sourceName)
+    else {
+      const raw = arena.input().subarray(scratch, scratch + source.sizeBytes)
+      readSource(running, source, 0, raw, sourceName)
+      assertFinite(arena, dtype, scratch, source.sizeBytes, sourceName)
+      toBf16(arena, dtype, scratch, member.rows * member.cols)
+      arena.input().set(arena.output().subarray(0, end - offset), offset)
+    }
+    offset = end
   }
 }
 
@@ -141,7 +152,7 @@ function encodeMember(
   running: Running,
   format: ModuleFormat,
   member: WorkerMember,
-  maxima: Pick<EncodeRequest, 'tensorAmax' | 'searchAmax'>,
+  maxima: Pick<EncodeRequest, 'tensorAmax' | 'searchAmax' | 'fused'>,
   residentOffset: number | undefined,
 ): void {
   const { arena } = running
@@ -168,6 +179,8 @@ function encodeMember(
     })
     scale2 = encoded.weightScale2
     const encodedWeight = arena.output().subarray(0, weightBytes)
+    if (maxima.fused !== undefined && encodedWeight.some(isE4m3Nan))
+      running.deadWeights.push({ name: member.weight.name, outcome: 'uncovered' })
     const weight =
       transform === undefined
         ? encodedWeight
@@ -200,6 +213,10 @@ function encodeMember(
     const sizes = BigInt64Array.of(BigInt(member.rows), BigInt(member.cols))
     writeWhole(running, member.weightShape, new Uint8Array(sizes.buffer))
   }
+}
+
+function isE4m3Nan(code: number): boolean {
+  return (code & 0x7f) === 0x7f
 }
 
 function writeWhole(running: Running, place: OutputPlace, bytes: Uint8Array): void {

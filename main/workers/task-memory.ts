@@ -4,6 +4,7 @@
  * which tasks happen to meet.
  */
 import type { Dtype } from '../../shared/domain/dtype.ts'
+import { TILE_SIZE } from '../engine/quant/layout.ts'
 import type { TaskMemory, WorkerMember, WorkerTask } from './export-protocol.ts'
 import { transformedBytes, transformUnitBytes } from './stored-transform.ts'
 
@@ -11,8 +12,8 @@ import { transformedBytes, transformUnitBytes } from './stored-transform.ts'
 const RESIDENT_LIMIT_BYTES = 192 * 1024 * 1024
 /** Bytes of a streamed tensor in flight: sequential disk speed, small against the memory budget. */
 const CHUNK_BYTES = 32 * 1024 * 1024
-/** Streamed chunks are multiples of this many rows: 128 covers the tallest tile of any format. */
-export const ROW_GRANULE = 128
+/** Streamed chunks are multiples of this many rows, so that they end where tiles do. */
+export const ROW_GRANULE = TILE_SIZE
 
 /** What `KernelArena.reserve` must have been given before the task runs. */
 export function taskMemory(task: WorkerTask): TaskMemory {
@@ -25,9 +26,11 @@ export function taskMemory(task: WorkerTask): TaskMemory {
     }
   }
   if (isResident(task.members)) {
+    const foreign = task.members.filter(({ dtype }) => dtype !== 'BF16')
+    const scratchBytes = Math.max(0, ...foreign.map(({ source }) => source.sizeBytes))
     return {
-      inputBytes: residentBytes(task.members),
-      outputBytes: Math.max(...task.members.map(encodedBytes)),
+      inputBytes: residentBytes(task.members) + scratchBytes,
+      outputBytes: Math.max(...task.members.map(encodedBytes), ...foreign.map(bf16Bytes)),
     }
   }
   const chunks = task.members.map(
@@ -55,9 +58,15 @@ export function copyChunkBytes(task: Extract<WorkerTask, { kind: 'copy' }>): num
   return Math.max(1, Math.floor(CHUNK_BYTES / unit)) * unit
 }
 
-/** Whether all members are read at once and stay, as BF16, while they are scanned and encoded. */
+/** Whether all members are read at once and stay, as BF16, while they are scanned and encoded. Shared tiles need the whole fused weight. */
 export function isResident(members: readonly WorkerMember[]): boolean {
+  if (members.some(sharesTiles)) return true
   return residentBytes(members) <= RESIDENT_LIMIT_BYTES && members.every(({ dtype }) => dtype === 'BF16')
+}
+
+/** True for half of a fused expert that has tiles in common with the other half. */
+export function sharesTiles({ fused, rows }: WorkerMember): boolean {
+  return fused !== undefined && rows % TILE_SIZE !== 0
 }
 
 /** Rows of a streamed member that are read at once. */
@@ -66,10 +75,11 @@ export function chunkRows({ cols, dtype }: WorkerMember): number {
   return Math.max(ROW_GRANULE, Math.floor(CHUNK_BYTES / rowBytes / ROW_GRANULE) * ROW_GRANULE)
 }
 
-/** Room for one whole encoded member; chunks need less. */
-export function encodedBytes({ rows, cols, weight, weightScale }: WorkerMember): number {
+/** Room for as many encoded rows as there are at once; chunks need less. */
+export function encodedBytes(member: WorkerMember): number {
+  const { rows, cols, weight, weightScale } = member
   const rowsAtOnce = Math.max(ROW_GRANULE, Math.floor(RESIDENT_LIMIT_BYTES / (cols * 2)))
-  const share = Math.min(rows, rowsAtOnce) / rows
+  const share = sharesTiles(member) ? 1 : Math.min(rows, rowsAtOnce) / rows
   return (
     align8(Math.ceil(weight.sizeBytes * share)) +
     align8(Math.ceil(Math.max(4, weightScale.sizeBytes * share)))
@@ -106,6 +116,7 @@ export function storedElementBytes(dtype: Dtype): 1 | 2 | 4 | 8 {
   }
 }
 
-function residentBytes(members: readonly WorkerMember[]): number {
+/** Bytes of all members as BF16. */
+export function residentBytes(members: readonly WorkerMember[]): number {
   return members.reduce((sum, member) => sum + bf16Bytes(member), 0)
 }

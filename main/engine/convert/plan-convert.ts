@@ -14,6 +14,7 @@ import { PlanDraft } from '../pipeline/plan-draft.ts'
 import { ItemPlanner } from '../pipeline/plan-items.ts'
 import { planTextFiles } from '../pipeline/plan-text-files.ts'
 import type { ExportProfile, ModuleFormat } from '../quant/formats.ts'
+import { fusedTilesFit } from '../quant/layout.ts'
 import { refuseChangedMeaning } from './changed-meaning.ts'
 import { readDeclaration } from './declared-schemes.ts'
 import { kvFormat, moduleFormats, moduleKey, storedSites } from './module-formats.ts'
@@ -72,6 +73,8 @@ export function planConvert(input: ConvertInput): ConvertPlan {
     profile: 'hardened',
     expertInputScale: 'per_expert',
     availableSites: storedSites(stored),
+    // Stored tiles are copied, so a division that changes their number is not possible here.
+    dividesFusedTiles: input.profile === 'identical' && fusedTilesFit(model.text.expertWidth),
   })
   for (const item of model.exportOrder) items.add(item)
   if (input.target === 'compressed-tensors') refuseMissing(draft)

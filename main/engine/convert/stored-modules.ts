@@ -9,7 +9,7 @@ import type { TensorSlice } from '../checkpoint/checkpoint.ts'
 import { compressedTensors } from '../dialects/compressed-tensors.ts'
 import type { Dialect, DialectPart, PartRole } from '../dialects/dialect.ts'
 import type { ModuleFormat } from '../quant/formats.ts'
-import { weightLayout } from '../quant/layout.ts'
+import { TILE_SIZE, weightLayout } from '../quant/layout.ts'
 import type { StoredTransform } from '../quant/packing.ts'
 import { schemeOf, type DeclaredQuantization } from './declared-schemes.ts'
 
@@ -104,6 +104,7 @@ function readModule(
   const weight = tensors.get(`${name}.weight_packed`) ?? tensors.get(`${name}.weight`)
   if (weight?.shape.length !== 2) throw missing(`${name}.weight`, format)
   const { rows, cols } = matrixShape(weight, format)
+  refuseDividedTiles(tensors.get(`${name}.weight_scale`), format, rows)
   const parts = new Map<PartRole, StoredPart>()
   for (const part of storedParts(dialect, format, weight, rows, cols)) {
     const slice = tensors.get(`${name}.${part.suffix}`)
@@ -127,6 +128,17 @@ function storedParts(
 ): readonly DialectPart[] {
   const isPlain = format.format === 'int8_wo' && weight.dtype === 'I8' && dialect === compressedTensors
   return dialect.parts(isPlain ? { ...format, format: 'int8_sq' } : format, rows, cols)
+}
+
+/** In ModelOpt's bytes one row of tiles of a fused expert may stand for more than 128 rows of a half. */
+function refuseDividedTiles(scale: TensorSlice | undefined, { format }: ModuleFormat, rows: number): void {
+  const tileRows = Math.ceil(rows / TILE_SIZE)
+  if (weightLayout(format) !== 'fp8_tile' || scale?.shape.length !== 4 || scale.shape[0] === tileRows) return
+  throw new AppError('DIALECT_UNSUPPORTED', {
+    subject: scale.name,
+    problem: `it has ${String(scale.shape[0])} rows of tiles for ${String(rows)} rows, a division of fused experts that only ModelOpt makes`,
+    remedy: 'export the checkpoint again with the hardened profile',
+  })
 }
 
 /** Sizes of the matrix a stored weight stands for. */

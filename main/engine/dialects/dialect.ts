@@ -5,6 +5,7 @@
 import type { Dtype } from '../../../shared/domain/dtype.ts'
 import type { DialectChoice } from '../../../shared/domain/run-options.ts'
 import type { KvCacheFormat, ModuleFormat } from '../quant/formats.ts'
+import type { FusedHalf } from '../quant/layout.ts'
 import type { StoredTransform } from '../quant/packing.ts'
 
 /** What a tensor of a quantized module holds. `weight_shape` holds the two sizes of the matrix. */
@@ -34,8 +35,11 @@ export interface Dialect {
   adopt(module: string, format: ModuleFormat): ModuleFormat
   /** Throws DIALECT_UNSUPPORTED for a KV cache format that cannot be declared. */
   adoptKv(kv: KvCacheFormat): KvCacheFormat
-  /** Tensors of a [rows, cols] matrix, weight first. Throws BLOCK_SIZE_UNSUPPORTED when the format cannot hold the shape. */
-  parts(format: ModuleFormat, rows: number, cols: number): readonly DialectPart[]
+  /**
+   * Tensors of a [rows, cols] matrix, weight first; `fused` as for storedParts (only ModelOpt divides tiles of fused experts).
+   * Throws BLOCK_SIZE_UNSUPPORTED when the format cannot hold the shape.
+   */
+  parts(format: ModuleFormat, rows: number, cols: number, fused?: FusedHalf): readonly DialectPart[]
   inputScale(format: ModuleFormat): DialectScalar
   /** Name and shape of the scale of keys or values of an attention module (`….self_attn`); always direct. */
   kvScale(module: string, letter: 'k' | 'v'): { readonly name: string; readonly shape: readonly number[] }

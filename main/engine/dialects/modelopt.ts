@@ -6,8 +6,8 @@ export const modelopt: Dialect = {
   name: 'modelopt',
   adopt: (_, format) => format,
   adoptKv: (kv) => kv,
-  parts: (format, rows, cols) =>
-    storedParts(format, rows, cols).map(({ suffix, dtype, shape }) => ({
+  parts: (format, rows, cols, fused) =>
+    storedParts(format, rows, cols, fused).map(({ suffix, dtype, shape }) => ({
       role: suffix,
       suffix,
       dtype,

@@ -6,6 +6,7 @@ import type { Dtype } from '../../../shared/domain/dtype.ts'
 import type { DialectChoice } from '../../../shared/domain/run-options.ts'
 import type { TensorSlice } from '../checkpoint/checkpoint.ts'
 import type { KvCacheFormat, ModuleFormat, ExportProfile } from '../quant/formats.ts'
+import type { FusedHalf } from '../quant/layout.ts'
 import type { StoredTransform } from '../quant/packing.ts'
 import type { PlanList } from './plan-list.ts'
 
@@ -42,6 +43,8 @@ export interface QuantizeMember {
   readonly weightScale2: PlannedTensor | undefined
   /** Dialects that pack into words: the two sizes of the matrix, I64. */
   readonly weightShape?: PlannedTensor | undefined
+  /** Set for gate and up in fp8_pb_wo whose tile maxima are divided as ModelOpt does it, tiles that hold rows of both included. */
+  readonly fused?: FusedHalf | undefined
 }
 
 /** A unit of work: finished as a whole, journalled as a whole. */

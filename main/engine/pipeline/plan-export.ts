@@ -51,7 +51,14 @@ export function planExport(input: PlanInput): ExportPlan {
   assertStoredAsMatrix(model, resolved)
   const draft = new PlanDraft()
   const { availableSites } = input
-  const makePlanner = plannerFactory({ ...resolved, dialect, model, profile, availableSites })
+  const makePlanner = plannerFactory({
+    ...resolved,
+    dialect,
+    model,
+    profile,
+    availableSites,
+    dividesFusedTiles: profile === 'identical',
+  })
   const planner = makePlanner(draft)
   const marks = model.exportOrder.map((item) => {
     const mark = { tensors: draft.tensors.length, tasks: draft.tasks.length }

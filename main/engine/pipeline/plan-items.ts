@@ -9,7 +9,7 @@ import type { TensorSlice } from '../checkpoint/checkpoint.ts'
 import type { Dialect, DialectPart, PartRole } from '../dialects/dialect.ts'
 import type { ExpertSlices, ExportItem, MoeModel, TensorRole } from '../models/moe-model.ts'
 import type { ExportProfile, KvCacheFormat, ModuleFormat } from '../quant/formats.ts'
-import { sharesGroupAmax, TILE_SIZE } from '../quant/layout.ts'
+import { sharesGroupAmax, TILE_SIZE, type FusedHalf } from '../quant/layout.ts'
 import type { PlannedActivationScale, PlannedTensor, QuantizeMember } from './export-plan.ts'
 import type { PlanDraft } from './plan-draft.ts'
 
@@ -22,6 +22,8 @@ export interface ItemContext {
   readonly expertInputScale: ExpertInputScaleChoice
   /** Quantizers a given dump has; undefined = the run calibrates all. */
   readonly availableSites: ReadonlySet<string> | undefined
+  /** True = the tiles of a fused expert are divided between gate and up as ModelOpt does it, even where a tile holds rows of both. */
+  readonly dividesFusedTiles: boolean
 }
 
 /** Bound of FP8, which KV scales are relative to in FP8 and NVFP4 caches alike. */
@@ -132,8 +134,15 @@ export class ItemPlanner {
     }
     const gateUpSite = `${module}.gate_up_proj_input_quantizer`
     const members = [
-      this.addExpertMatrix(name('gate'), gate, format, gateUpSite, expertIndex),
-      this.addExpertMatrix(name('up'), up, format, gateUpSite, expertIndex),
+      this.addExpertMatrix(
+        name('gate'),
+        gate,
+        format,
+        gateUpSite,
+        expertIndex,
+        this.fusedHalf(format, gate, 0),
+      ),
+      this.addExpertMatrix(name('up'), up, format, gateUpSite, expertIndex, this.fusedHalf(format, up, 1)),
     ]
     this.draft.tasks.push({ kind: 'quantize', layerIndex, expertIndex, format, members })
     const downSite = `${module}.down_proj_input_quantizer`
@@ -147,30 +156,27 @@ export class ItemPlanner {
     format: ModuleFormat,
     site: string,
     expertIndex: number,
+    fused?: FusedHalf,
   ): QuantizeMember {
-    if (format.format === 'fp8_pb_wo') this.assertTiles(module, source)
-    const parts = this.parts(format, source, module)
+    const parts = this.parts(format, source, module, fused)
     const weight = this.addPart(module, parts, 'weight')
     const weightScale = this.addPart(module, parts, 'weight_scale')
     const weightScale2 = this.addOptionalPart(module, parts, 'weight_scale_2')
     const weightShape = this.addOptionalPart(module, parts, 'weight_shape')
     const scope = this.context.expertInputScale
     this.addInputScale(module, format, { sites: [site], expertIndex, scope })
-    return this.addMember({ module, source, weight, weightScale, weightScale2, weightShape })
+    return this.addMember({ module, source, weight, weightScale, weightScale2, weightShape, fused })
   }
 
   /**
-   * Tiles of a fused expert are divided between gate and up by rows. Where a tile covers rows of both, the reference's maxima do not cover
-   * the rows they are used for; such bytes are not worth reproducing, and the hardened profile gives each matrix tiles of its own.
+   * Place of gate (0) or up (1) in the fused weight whose tiles they divide; undefined for formats without tiles. Where a tile holds rows of
+   * both, ModelOpt's maxima do not cover the rows they are used for: such halves get tiles of their own unless its bytes are wanted.
    */
-  private assertTiles(module: string, { shape: [rows = 0] }: TensorSlice): void {
-    if (this.context.profile !== 'identical' || module.endsWith('.down_proj') || rows % TILE_SIZE === 0)
-      return
-    throw new AppError('BLOCK_SIZE_UNSUPPORTED', {
-      subject: module,
-      problem: `${String(rows)} rows are not a multiple of ${String(TILE_SIZE)}, so that gate and up would share tiles`,
-      remedy: 'use the hardened profile or a format without tiles',
-    })
+  private fusedHalf({ format }: ModuleFormat, { shape }: TensorSlice, half: 0 | 1): FusedHalf | undefined {
+    const [rows = 0] = shape
+    const isDivided = rows % TILE_SIZE === 0 || this.context.dividesFusedTiles
+    if (format !== 'fp8_pb_wo' || !isDivided || this.context.dialect.name !== 'modelopt') return undefined
+    return { startRow: half * rows, totalRows: 2 * rows }
   }
 
   private addKvScales(module: string): void {
@@ -252,13 +258,19 @@ export class ItemPlanner {
   }
 
   /** Parts of a matrix; the same list for every matrix of one format and shape, so that a plan holds each shape once. */
-  private parts(format: ModuleFormat, { shape }: TensorSlice, module: string): readonly DialectPart[] {
+  private parts(
+    format: ModuleFormat,
+    { shape }: TensorSlice,
+    module: string,
+    fused?: FusedHalf,
+  ): readonly DialectPart[] {
     const [rows = 0, cols = 0] = shape
-    const key = `${format.format}/${String(format.blockSize)}/${String(rows)}x${String(cols)}`
+    const half = fused === undefined ? '' : `/${String(fused.startRow)}`
+    const key = `${format.format}/${String(format.blockSize)}/${String(rows)}x${String(cols)}${half}`
     const cached = this.partsCache.get(key)
     if (cached !== undefined) return cached
     try {
-      const parts = this.context.dialect.parts(format, rows, cols)
+      const parts = this.context.dialect.parts(format, rows, cols, fused)
       this.partsCache.set(key, parts)
       return parts
     } catch (error: unknown) {

@@ -177,22 +177,37 @@ export function storedSizesBytes(parts: readonly StoredPart[]): readonly number[
  * otherwise the maxima do not cover the rows they are used for. One tile row is used for all rows of the half.
  * Throws BLOCK_SIZE_UNSUPPORTED where ModelOpt raises: nothing is left for the half, or neither one tile row nor one per 128 rows.
  */
-export function fusedTileRows(
-  rows: number,
-  { startRow, totalRows }: FusedHalf,
-): { readonly begin: number; readonly end: number } {
+export function fusedTileRows(rows: number, half: FusedHalf): TileRange {
+  const range = fusedTileRange(rows, half)
+  if (range !== undefined) return range
+  const tileRows = Math.ceil(half.totalRows / TILE_SIZE)
+  throw new AppError('BLOCK_SIZE_UNSUPPORTED', {
+    subject: 'fp8_pb_wo',
+    problem: `the ${tileRows} tile rows of a fused expert with ${half.totalRows} rows cannot be divided between gate and up, where ModelOpt fails as well`,
+    remedy: 'use the hardened profile or a format without tiles',
+  })
+}
+
+interface TileRange {
+  readonly begin: number
+  readonly end: number
+}
+
+/** The same, or undefined where ModelOpt raises. */
+export function fusedTileRange(rows: number, { startRow, totalRows }: FusedHalf): TileRange | undefined {
   const tileRows = Math.ceil(totalRows / TILE_SIZE)
   const begin = Math.floor((startRow * tileRows) / totalRows)
   const end = Math.floor(((startRow + rows) * tileRows) / totalRows)
   const isUsable = end - begin === 1 || (end > begin && end - begin === Math.ceil(rows / TILE_SIZE))
-  if (totalRows % tileRows !== 0 || !isUsable) {
-    throw new AppError('BLOCK_SIZE_UNSUPPORTED', {
-      subject: 'fp8_pb_wo',
-      problem: `the ${tileRows} tile rows of a fused expert with ${totalRows} rows cannot be divided between gate and up`,
-      remedy: 'use the hardened profile or a format without tiles',
-    })
-  }
-  return { begin, end }
+  return totalRows % tileRows === 0 && isUsable ? { begin, end } : undefined
+}
+
+/** True when both halves of a fused expert with gates of `rows` rows get as many rows of tiles as they would have alone. */
+export function fusedTilesFit(rows: number): boolean {
+  return [0, rows].every((startRow) => {
+    const range = fusedTileRange(rows, { startRow, totalRows: 2 * rows })
+    return range !== undefined && range.end - range.begin === Math.ceil(rows / TILE_SIZE)
+  })
 }
 
 function tileScaleShape(rows: number, cols: number, fused: FusedHalf | undefined): readonly number[] {

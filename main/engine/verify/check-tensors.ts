@@ -17,6 +17,7 @@ import {
 import type { Declaration } from './declaration.ts'
 import type { ExpectedMatrix, ExpectedModel, ExpectedUnit } from './expected-model.ts'
 import type { Findings } from './findings.ts'
+import { weightLayout } from '../quant/layout.ts'
 import { partRules, SCALE_SUFFIXES, type StoredFormat, type StoredPartRule } from './stored-format.ts'
 import type { StoredTensors } from './stored-tensors.ts'
 
@@ -53,6 +54,9 @@ export function checkTensors(context: TensorContext): CheckedTensors {
   for (const { name, shape } of context.model.plain) checkPlain(context, name, shape)
   return checker.result()
 }
+
+/** Routed experts whose matrix is half of ModelOpt's fused weight. */
+const FUSED_HALF = /\.experts\.\d+\.(gate|up)_proj$/
 
 class UnitChecker {
   private readonly context: TensorContext
@@ -199,8 +203,11 @@ class UnitChecker {
     { module, rows, cols }: ExpectedMatrix,
     stored: StoredFormat,
   ): readonly StoredPartRule[] | undefined {
+    const half = FUSED_HALF.exec(module)?.[1]
+    const isTiled = half !== undefined && weightLayout(stored.format.format) === 'fp8_tile'
+    const fused = isTiled ? { startRow: half === 'up' ? rows : 0, totalRows: 2 * rows } : undefined
     try {
-      return partRules(stored, rows, cols)
+      return partRules(stored, rows, cols, fused)
     } catch (error: unknown) {
       if (!(error instanceof AppError)) throw error
       const { tensors, findings } = this.context
@@ -216,9 +223,9 @@ class UnitChecker {
       const tensor = this.context.tensors.all.get(`${module}.${suffix}`)
       this.actualBytes += tensor?.sizeBytes ?? 0
       const [dtype] = dtypes
+      const shape = shapes?.find((accepted) => tensor && isSameShape(tensor.shape, accepted)) ?? shapes?.[0]
       if (tensor !== undefined && (isOptional || dtypes.length > 1)) this.expectedBytes += tensor.sizeBytes
-      else if (!isOptional && dtype !== undefined)
-        this.expectedBytes += tensorSizeBytes(dtype, shapes?.[0] ?? [])
+      else if (!isOptional && dtype !== undefined) this.expectedBytes += tensorSizeBytes(dtype, shape ?? [])
     }
   }
 

@@ -100,17 +100,18 @@ async function readFloatScales(
     }
     case 'fp8_tile': {
       const tileCols = Math.ceil(cols / TILE_SIZE)
-      const floats = all.slice(
-        (firstRow / TILE_SIZE) * tileCols,
-        Math.ceil((firstRow + rowCount) / TILE_SIZE) * tileCols,
-      )
+      // A half of a fused expert may have one row of tiles for all its rows.
+      const lastTileRow = all.length / tileCols - 1
+      const tileRowOf = (row: number): number => Math.min(Math.floor(row / TILE_SIZE), lastTileRow)
+      const firstTileRow = tileRowOf(firstRow)
+      const floats = all.slice(firstTileRow * tileCols, (tileRowOf(firstRow + rowCount - 1) + 1) * tileCols)
       const isExact = cols % TILE_SIZE === 0
       const runLength = isExact ? TILE_SIZE : 1
       const perRow = cols / runLength
       const scales = Float32Array.from({ length: rowCount * perRow }, (_, index) => {
-        const row = Math.floor(index / perRow)
+        const tileRow = tileRowOf(firstRow + Math.floor(index / perRow)) - firstTileRow
         const tileCol = Math.floor(((index % perRow) * runLength) / TILE_SIZE)
-        return floats[Math.floor(row / TILE_SIZE) * tileCols + tileCol] ?? Number.NaN
+        return floats[tileRow * tileCols + tileCol] ?? Number.NaN
       })
       return { floats, scales, runLength }
     }

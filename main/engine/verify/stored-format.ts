@@ -5,7 +5,7 @@
 import type { Dtype } from '../../../shared/domain/dtype.ts'
 import type { ModuleFormat, WeightFormat } from '../quant/formats.ts'
 import type { InputArithmetic } from '../quant/inputs/input-arithmetic.ts'
-import { storedParts, TILE_SIZE, weightLayout } from '../quant/layout.ts'
+import { fusedTileRange, storedParts, TILE_SIZE, weightLayout, type FusedHalf } from '../quant/layout.ts'
 import type { Dialect } from './rules/engine-rule.ts'
 
 export type PartRole =
@@ -50,20 +50,31 @@ const FLOATS: readonly Dtype[] = ['F32', 'BF16', 'F16']
 const SCALAR_SHAPES = [[], [1]]
 
 /**
- * Parts of a [rows, cols] matrix. Throws BLOCK_SIZE_UNSUPPORTED when the format cannot hold the shape.
+ * Parts of a [rows, cols] matrix. `fused` = its place in a fused expert in fp8_pb_wo, whose tile scales then have either of two shapes. Throws BLOCK_SIZE_UNSUPPORTED when the format cannot hold the shape.
  */
-export function partRules(stored: StoredFormat, rows: number, cols: number): readonly StoredPartRule[] {
+export function partRules(
+  stored: StoredFormat,
+  rows: number,
+  cols: number,
+  fused?: FusedHalf,
+): readonly StoredPartRule[] {
   return stored.dialect === 'modelopt'
-    ? modeloptParts(stored, rows, cols)
+    ? modeloptParts(stored, rows, cols, fused)
     : compressedParts(stored, rows, cols)
 }
 
-function modeloptParts(stored: StoredFormat, rows: number, cols: number): readonly StoredPartRule[] {
+function modeloptParts(
+  stored: StoredFormat,
+  rows: number,
+  cols: number,
+  fused: FusedHalf | undefined,
+): readonly StoredPartRule[] {
   const { format, input } = stored
   const parts = storedParts(format, rows, cols).map(({ suffix, dtype, shape }): StoredPartRule => {
     const role =
       suffix === 'weight' ? 'codes' : suffix === 'weight_scale_2' ? 'tensor_scale' : scaleRole(dtype, format)
-    return { suffix, role, dtypes: [dtype], shapes: [shape], isOptional: false }
+    const divided = suffix === 'weight_scale' && fused !== undefined ? dividedTiles(rows, cols, fused) : []
+    return { suffix, role, dtypes: [dtype], shapes: [shape, ...divided], isOptional: false }
   })
   const extra: StoredPartRule[] = []
   if (input !== 'none') {
@@ -80,6 +91,13 @@ function modeloptParts(stored: StoredFormat, rows: number, cols: number): readon
     })
   }
   return [...parts, ...extra]
+}
+
+/** Shape of the tile scales of half a fused expert as ModelOpt divides them; none where it cannot. */
+function dividedTiles(rows: number, cols: number, fused: FusedHalf): readonly (readonly number[])[] {
+  const tileCols = Math.ceil(cols / TILE_SIZE)
+  const range = fusedTileRange(rows, fused)
+  return range === undefined ? [] : [[range.end - range.begin, 1, tileCols, 1]]
 }
 
 function scaleRole(dtype: Dtype, { format }: ModuleFormat): PartRole {

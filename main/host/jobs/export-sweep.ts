@@ -48,7 +48,7 @@ export interface ExportSweepOptions {
 
 export class ExportSweep {
   readonly hashes: TensorHashes
-  readonly deadWeights: DeadWeight[] = []
+  private readonly unsortedDeadWeights: DeadWeight[] = []
   bytesRead = 0
   bytesWritten = 0
   private readonly options: ExportSweepOptions
@@ -138,6 +138,11 @@ export class ExportSweep {
     return tracked
   }
 
+  /** By name: tasks finish in any order, reports of equal runs are equal. */
+  get deadWeights(): readonly DeadWeight[] {
+    return [...this.unsortedDeadWeights].sort((a, b) => (a.name < b.name ? -1 : 1))
+  }
+
   private async settle(): Promise<void> {
     await Promise.all(this.inFlight)
     if (this.failure !== undefined) throw this.failure
@@ -145,7 +150,7 @@ export class ExportSweep {
 
   private collect(result: TaskResult): void {
     for (const { tensor, sha256 } of result.hashes) this.hashes.set(tensor, sha256)
-    this.deadWeights.push(...result.deadWeights)
+    this.unsortedDeadWeights.push(...result.deadWeights)
     this.bytesRead += result.bytesRead
     this.bytesWritten += result.bytesWritten
   }
@@ -182,6 +187,7 @@ export class ExportSweep {
       weightScale: this.place(member.weightScale),
       weightScale2: member.weightScale2 === undefined ? undefined : this.place(member.weightScale2),
       weightShape: member.weightShape === undefined ? undefined : this.place(member.weightShape),
+      fused: member.fused,
     }
   }
 

@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto'
 import { open, readFile, stat, type FileHandle } from 'node:fs/promises'
 import { AppError } from '../../../shared/errors/app-error.ts'
 import { fromFsError } from '../../engine/io/node/fs-error.ts'
-import type { TaskResult } from '../../workers/export-protocol.ts'
+import { DEAD_OUTCOMES, type DeadWeight, type TaskResult } from '../../workers/export-protocol.ts'
 
 export const JOURNAL_NAME = 'journal.jsonl'
 /** CWE-770: a 397B export has about 100,000 tasks of some 500 bytes. */
@@ -219,10 +219,10 @@ function readRecord(value: unknown): TaskRecord | undefined {
   const { hashes, deadWeights, bytesRead, bytesWritten } = value['result']
   const isHash = (item: unknown): item is { tensor: number; sha256: string } =>
     isRecord(item) && Number.isSafeInteger(item['tensor']) && /^[0-9a-f]{64}$/.test(String(item['sha256']))
-  const isDead = (item: unknown): item is { name: string; outcome: 'repaired' | 'reproduced' } =>
+  const isDead = (item: unknown): item is DeadWeight =>
     isRecord(item) &&
     typeof item['name'] === 'string' &&
-    ['repaired', 'reproduced'].includes(String(item['outcome']))
+    DEAD_OUTCOMES.some((outcome) => outcome === item['outcome'])
   if (
     !Array.isArray(hashes) ||
     !hashes.every(isHash) ||

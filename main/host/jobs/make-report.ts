@@ -3,9 +3,17 @@ import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { QualityFinding, RunReport } from '../../../shared/domain/job.ts'
 import { serveCommands } from '../../engine/export/serve-commands.ts'
+import type { DeadWeight } from '../../workers/export-protocol.ts'
 import type { JobClock } from './job-clock.ts'
 import type { RunParts } from './run-parts.ts'
 import { uncoveredExperts } from './uncovered-experts.ts'
+
+const DEAD_MESSAGES: Readonly<Record<DeadWeight['outcome'], string>> = {
+  repaired: 'all weights are zero; finite scales were written, the values stay zero',
+  reproduced: 'all weights are zero; the scales are NaN, as ModelOpt writes them',
+  uncovered:
+    'tiles hold rows of gate and up, and the maxima that ModelOpt gives this half are too small: some values are NaN, as ModelOpt writes them; the hardened profile gives it tiles of its own',
+}
 
 export async function makeReport(parts: RunParts, finalPath: string, clock: JobClock): Promise<RunReport> {
   const { prepared, sweep, calibrated, workerCount } = parts
@@ -50,10 +58,7 @@ export function runFindings({
   const dead: QualityFinding[] = sweep.deadWeights.map(({ name, outcome }) => ({
     code: 'SCALE_NOT_FINITE',
     subject: name,
-    message:
-      outcome === 'repaired'
-        ? 'all weights are zero; finite scales were written, the values stay zero'
-        : 'all weights are zero; the scales are NaN, as ModelOpt writes them',
+    message: DEAD_MESSAGES[outcome],
   }))
   const all = [...dead, ...scaleFindings]
   return prepared.plan.profile === 'hardened'

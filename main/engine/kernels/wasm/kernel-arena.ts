@@ -28,7 +28,7 @@ export interface EncodeRequest {
   /** Maximum that a search for block scales measures against. @default tensorAmax */
   readonly searchAmax?: number | undefined
   /** Set for the gate or up half of a fused expert in fp8_pb_wo: where the whole [totalRows, cols] weight lies in the input region. */
-  readonly fused?: FusedHalf & { readonly inputOffsetBytes: number }
+  readonly fused?: (FusedHalf & { readonly inputOffsetBytes: number }) | undefined
 }
 
 export interface EncodeTarget {
