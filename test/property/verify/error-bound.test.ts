@@ -12,7 +12,15 @@ import { errorBound } from '../../../main/engine/verify/error-bound.ts'
 import { moduleFormat, type StoredFormat } from '../../../main/engine/verify/stored-format.ts'
 
 function stored(format: ModuleFormat, dialect: StoredFormat['dialect'] = 'modelopt'): StoredFormat {
-  return { dialect, name: format.format, format, packedBits: undefined, hasZeroPoint: false, input: 'none' }
+  return {
+    dialect,
+    name: format.format,
+    format,
+    packedBits: undefined,
+    hasZeroPoint: false,
+    input: 'none',
+    inputArithmetic: undefined,
+  }
 }
 
 /** Values like those of weights over a few binades, zeros, and single outliers; blocks of zeros. */
