@@ -4,6 +4,7 @@ import { EXIT_CODES } from '../../shared/errors/codes.ts'
 import { buildFiles } from '../host/build-files.ts'
 import { usage } from './arguments.ts'
 import type { Command, CommandContext } from './command.ts'
+import { compareCommand } from './commands/compare.ts'
 import { convertCommand } from './commands/convert.ts'
 import { evalCommand } from './commands/eval.ts'
 import { inspectCommand } from './commands/inspect.ts'
@@ -18,6 +19,7 @@ const COMMANDS: readonly Command[] = [
   planCommand,
   runCommand,
   verifyCommand,
+  compareCommand,
   convertCommand,
   evalCommand,
   sampleCommand,

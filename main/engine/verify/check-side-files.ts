@@ -30,7 +30,8 @@ export async function checkSideFiles(
   }
 }
 
-async function isSameFile(
+/** Same bytes, streamed; both have `size` bytes. */
+export async function isSameFile(
   a: CheckpointFolder,
   b: CheckpointFolder,
   name: string,

@@ -25,13 +25,18 @@ export interface DecodedChunk {
   readonly tensorScale: number | undefined
 }
 
+/** Rows of a chunk of a matrix with `cols` columns; the same for every format, so that two matrices can be walked in step. */
+export function chunkRows(cols: number): number {
+  return Math.max(TILE_SIZE, Math.floor(CHUNK_ELEMENTS / cols / TILE_SIZE) * TILE_SIZE)
+}
+
 /** Yields all rows in order. Throws READ_FAILED, SAFETENSORS_TRUNCATED. */
 export async function* decodeChunks(
   sound: SoundMatrix,
   reader: WindowedReader,
 ): AsyncGenerator<DecodedChunk> {
   const { rows, cols } = sound.matrix
-  const step = Math.max(TILE_SIZE, Math.floor(CHUNK_ELEMENTS / cols / TILE_SIZE) * TILE_SIZE)
+  const step = chunkRows(cols)
   const tensorScale = await readTensorScale(sound, reader)
   for (let firstRow = 0; firstRow < rows; firstRow += step) {
     const rowCount = Math.min(step, rows - firstRow)

@@ -96,6 +96,6 @@ function rules({ rules: results, exportRulesVersion, engineRulesVersion }: Verif
 }
 
 /** Names come from files: no control characters reach the terminal. */
-function printable(text: string): string {
+export function printable(text: string): string {
   return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, ' ')
 }
