@@ -31,6 +31,8 @@ export const RUN_OPTION_TABLE = {
   samples: { type: 'string' },
   'seq-len': { type: 'string' },
   statistics: { type: 'string' },
+  'min-tokens-per-expert': { type: 'string' },
+  'coverage-budget': { type: 'string' },
   device: { type: 'string' },
   workers: { type: 'string' },
   memory: { type: 'string' },
@@ -47,6 +49,8 @@ export const RUN_OPTION_HELP = `  --recipe R                 built-in recipe nam
   --expert-input-scale S     per_expert | shared; overrides recipe and profile
   --max-shard-size S         10GB (default), 500MB, 4MiB ...
   --samples N, --seq-len N   calibration sequences and their length (default 128 x 512)
+  --min-tokens-per-expert N  add samples until every expert has N tokens; reads the checkpoint once more
+  --coverage-budget N        samples to choose from (default 4 x --samples)
   --statistics S             lean (default) | full: also every input channel's maximum and mean in the dump
   --device D                 auto (default) | cpu | webgpu | cuda
   --workers N                export threads (default: one per core)
@@ -68,6 +72,8 @@ export async function readRunOptions(command: string, parsed: ParsedArguments): 
       shardSize === undefined ? DEFAULT_RUN_OPTIONS.maxShardSizeBytes : parseShardSize(shardSize),
     samples: parsed.wholeNumber('samples', 1) ?? DEFAULT_RUN_OPTIONS.samples,
     sequenceLength: parsed.wholeNumber('seq-len', 2) ?? DEFAULT_RUN_OPTIONS.sequenceLength,
+    minTokensPerExpert: parsed.wholeNumber('min-tokens-per-expert', 1),
+    coverageBudget: parsed.wholeNumber('coverage-budget', 1),
     statistics: parsed.choice('statistics', STATISTICS),
     device: parsed.choice('device', DEVICES) ?? DEFAULT_RUN_OPTIONS.device,
     workers: parsed.wholeNumber('workers', 1) ?? DEFAULT_RUN_OPTIONS.workers,

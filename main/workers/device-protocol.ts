@@ -4,6 +4,7 @@
  */
 import type { SerialisedError } from '../../shared/errors/app-error.ts'
 import type { CalibrationData, CalibrationRequest } from '../engine/calibration/data/calibration-input.ts'
+import type { SampleChoice } from '../engine/calibration/coverage/choose-samples.ts'
 import type { PerplexityResult } from '../engine/calibration/evaluate-perplexity.ts'
 import type { TokenBatch } from '../engine/calibration/hidden-states.ts'
 import type { RunCost } from '../engine/calibration/resident/device-graphs.ts'
@@ -36,6 +37,18 @@ export interface StartCalibration {
   readonly states?: StatePlaces | undefined
 }
 
+export interface ScoutSamples {
+  readonly model: MoeModel
+  readonly descriptors: readonly number[]
+  /** Candidates, one sample a row. */
+  readonly batch: TokenBatch
+  /** Taken as they come. */
+  readonly initialSamples: number
+  readonly minTokens: number
+  /** Default: everything in memory. */
+  readonly states?: StatePlaces | undefined
+}
+
 /** Where the time of a calibration on a GPU went. */
 export interface CalibrationCosts {
   /** By kind of run. */
@@ -61,6 +74,8 @@ export interface DeviceCalls {
   open: { input: { readonly device: DeviceKind; readonly threads: number }; output: undefined }
   list_devices: { input: undefined; output: readonly DeviceInfo[] }
   load_data: { input: CalibrationRequest; output: CalibrationData }
+  /** Which samples reach every expert, see choose-samples.ts; a forward pass over all of them. */
+  scout: { input: ScoutSamples; output: SampleChoice & { readonly bytesRead: number } }
   start: { input: StartCalibration; output: { readonly tokenCount: number } }
   run_layer: { input: { readonly layerIndex: number }; output: CalibrationStats }
   finish: {

@@ -1,8 +1,11 @@
 /** What the device worker does, request by request. Holds the one runtime and the one calibration of this thread. */
 import { AppError, invariant } from '../../shared/errors/app-error.ts'
 import { Calibrator } from '../engine/calibration/calibrator.ts'
+import { chooseSamples } from '../engine/calibration/coverage/choose-samples.ts'
+import { scoutRouting } from '../engine/calibration/coverage/scout-routing.ts'
 import { loadCalibrationData } from '../engine/calibration/data/load-calibration-data.ts'
 import { evaluatePerplexity } from '../engine/calibration/evaluate-perplexity.ts'
+import type { ForwardOptions } from '../engine/calibration/layer-pass.ts'
 import { OrtRuntime } from '../engine/device/ort-runtime.ts'
 import { listDevices } from '../engine/device/probe-devices.ts'
 import { DescriptorReader } from '../engine/io/node/descriptor-reader.ts'
@@ -47,6 +50,8 @@ export class DeviceService {
         return listDevices()
       case 'load_data':
         return loadCalibrationData(request.input)
+      case 'scout':
+        return this.scout(request.input, control)
       case 'start':
         return this.start(request.input)
       case 'run_layer':
@@ -86,18 +91,7 @@ export class DeviceService {
         shouldObserveChannels,
         gpuBudgetBytes,
         stateMemory: this.scratch.stateMemory(input.states),
-        reader: sources.reader,
-        uploads: sources.uploads,
-        fallback: {
-          toCpu: async () => {
-            this.spare = new OrtRuntime({ device: 'cpu', threads: 0 })
-            return { runtime: this.spare, reader: await sources.plainReader() }
-          },
-          plainReader: () => sources.plainReader(),
-          onNotice: (message) => {
-            this.onNotice(message)
-          },
-        },
+        ...this.weightsFrom(sources),
       })
       this.calibration = { calibrator, sources }
       await calibrator.embed()
@@ -108,6 +102,43 @@ export class DeviceService {
         this.scratch.close()
       }
       throw error
+    }
+  }
+
+  /** Reads the weights for itself: nothing of this pass is exported. */
+  private async scout(
+    { model, descriptors, batch, initialSamples, minTokens, states }: DeviceCalls['scout']['input'],
+    { isCancelled, onProgress }: ServiceControl,
+  ): Promise<DeviceCalls['scout']['output']> {
+    const runtime = this.device()
+    const sources = await CalibrationSources.create(runtime, { descriptors }, this.loaderFile)
+    try {
+      const stateMemory = this.scratch.stateMemory(states)
+      const options = { model, runtime, stateMemory, ...this.weightsFrom(sources) }
+      const counts = await scoutRouting(options, batch, { isCancelled, onLayer: onProgress })
+      return { ...chooseSamples(counts, initialSamples, minTokens), bytesRead: sources.bytesRead }
+    } finally {
+      sources.close()
+      this.scratch.close()
+      await this.spare?.close()
+      this.spare = undefined
+    }
+  }
+
+  private weightsFrom(sources: CalibrationSources): Pick<ForwardOptions, 'reader' | 'uploads' | 'fallback'> {
+    return {
+      reader: sources.reader,
+      uploads: sources.uploads,
+      fallback: {
+        toCpu: async () => {
+          this.spare = new OrtRuntime({ device: 'cpu', threads: 0 })
+          return { runtime: this.spare, reader: await sources.plainReader() }
+        },
+        plainReader: () => sources.plainReader(),
+        onNotice: (message) => {
+          this.onNotice(message)
+        },
+      },
     }
   }
 

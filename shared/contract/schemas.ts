@@ -33,6 +33,8 @@ export const runOptionsSchema = z.strictObject({
   samples: wholeNumber(1, 1_000_000),
   sequenceLength: wholeNumber(2, 262_144),
   statistics: z.optional(z.enum(STATISTICS)),
+  minTokensPerExpert: z.optional(wholeNumber(1, 1_000_000)),
+  coverageBudget: z.optional(wholeNumber(1, 1_000_000)),
   device: z.enum(DEVICES),
   workers: wholeNumber(0, 256),
   memoryBytes: z.optional(wholeNumber(0, Number.MAX_SAFE_INTEGER)),

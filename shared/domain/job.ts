@@ -79,6 +79,35 @@ export interface UncoveredExpert {
   readonly fallback: string
 }
 
+/** Tokens of the experts of one layer; the groups do not overlap. */
+export interface LayerCoverage {
+  readonly layerIndex: number
+  readonly meanTokens: number
+  readonly fewestTokens: number
+  /** Experts without any token, below 5 %, and below 10 % of the mean. */
+  readonly uncovered: number
+  readonly starving: number
+  readonly thin: number
+}
+
+/** What a run with a minimum of tokens per expert did to reach it. */
+export interface CoverageSearch {
+  readonly minTokensPerExpert: number
+  /** Samples that were looked at, and those of them that were calibrated on as they came. */
+  readonly candidateSamples: number
+  readonly initialSamples: number
+  /** 0-based places in the data of the samples that were added. */
+  readonly addedSamples: readonly number[]
+  /** How many samples, drawn in order, would have reached the same. */
+  readonly inOrderSamples: number
+  /** Experts that have fewer tokens than asked for in all candidates together. */
+  readonly outOfReach: readonly {
+    readonly layerIndex: number
+    readonly expertIndex: number
+    readonly tokens: number
+  }[]
+}
+
 export interface QualityFinding {
   readonly code: string
   readonly subject: string
@@ -106,6 +135,10 @@ export interface RunReport {
   readonly device: string
   readonly workers: number
   readonly uncoveredExperts: readonly UncoveredExpert[]
+  /** By layer; absent when nothing was calibrated. */
+  readonly coverage?: readonly LayerCoverage[] | undefined
+  /** Absent when no minimum of tokens per expert was asked for. */
+  readonly coverageSearch?: CoverageSearch | undefined
   /** Non-empty = the run ended with a quality failure (exit code 1), the export is complete nevertheless. */
   readonly findings: readonly QualityFinding[]
   /** What the hardened profile replaced to keep every scale finite and positive; no failure. */

@@ -30,11 +30,27 @@ export interface RunOptions {
   readonly sequenceLength: number
   /** `full` also keeps the maximum and mean magnitude of every input channel of every linear and expert. Absent = lean. */
   readonly statistics?: StatisticsChoice | undefined
+  /** Samples are added until every expert has this many tokens, as far as the candidates reach. Absent = natural coverage. */
+  readonly minTokensPerExpert?: number | undefined
+  /** Samples to choose from, those of `samples` included. Absent = four times `samples`. */
+  readonly coverageBudget?: number | undefined
   readonly device: DeviceChoice
   /** Export worker threads; 0 = one per core. */
   readonly workers: number
   /** Memory for the hidden states of a calibration; what does not fit goes to a scratch file. A quarter of the machine's when undefined. */
   readonly memoryBytes?: number | undefined
+}
+
+/** Candidates for coverage by default, as a multiple of the samples. */
+export const COVERAGE_BUDGET_FACTOR = 4
+
+/** Sequences that a run takes from its data at most: candidates where coverage is asked for. */
+export function candidateSamples({
+  samples,
+  minTokensPerExpert,
+  coverageBudget = COVERAGE_BUDGET_FACTOR * samples,
+}: Pick<RunOptions, 'samples' | 'minTokensPerExpert' | 'coverageBudget'>): number {
+  return minTokensPerExpert === undefined ? samples : Math.max(samples, coverageBudget)
 }
 
 /** 10 GB, decimal: the default of transformers' save_pretrained. */

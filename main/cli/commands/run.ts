@@ -1,16 +1,19 @@
 import { basename } from 'node:path'
 import { formatBytes, formatDuration } from '../../../shared/domain/format-text.ts'
-import type { JobId, RunReport } from '../../../shared/domain/job.ts'
+import type { CoverageSearch, JobId, RunReport } from '../../../shared/domain/job.ts'
 import { EXIT_CODES } from '../../../shared/errors/codes.ts'
+import type { HostStartRequest } from '../../host/host-api.ts'
 import { JobRecord } from '../../host/jobs/job-record.ts'
 import { preferSmallHeap } from '../../host/jobs/release-garbage.ts'
 import { runJob } from '../../host/jobs/run-job.ts'
-import { parseArguments, required, userPath } from '../arguments.ts'
+import { parseArguments, required, usage, userPath } from '../arguments.ts'
 import type { Command } from '../command.ts'
 import { makeProgress } from '../progress.ts'
 import { readRunOptions, RUN_OPTION_HELP, RUN_OPTION_TABLE } from '../run-arguments.ts'
 
 const CANCEL_POLL_MS = 50
+/** Experts that are listed; the receipt has all. */
+const SHOWN_EXPERTS = 10
 
 export const runCommand: Command = {
   name: 'run',
@@ -47,6 +50,7 @@ Exit codes: 0 done; 1 done, but a quality bound failed; 2 bad usage or input; 3 
       canOverwrite: parsed.flag('overwrite'),
       canResume: parsed.flag('resume'),
     }
+    checkCoverage(request)
     preferSmallHeap()
     const isJson = parsed.flag('json')
     const record = new JobRecord({
@@ -73,6 +77,14 @@ Exit codes: 0 done; 1 done, but a quality bound failed; 2 bad usage or input; 3 
   },
 }
 
+function checkCoverage({ options, amaxPath }: Pick<HostStartRequest, 'options' | 'amaxPath'>): void {
+  const { minTokensPerExpert, coverageBudget } = options
+  if (coverageBudget !== undefined && minTokensPerExpert === undefined)
+    throw usage('run', '--coverage-budget is of no use without --min-tokens-per-expert')
+  if (amaxPath !== undefined && minTokensPerExpert !== undefined)
+    throw usage('run', '--min-tokens-per-expert needs data, and --amax replaces it')
+}
+
 function reportText(report: RunReport): string {
   const lines = [
     report.displayPath,
@@ -84,15 +96,35 @@ function reportText(report: RunReport): string {
       `  calibrated on ${String(report.calibratedTokens)} tokens (${report.device}); ${String(report.uncoveredExperts.length)} of ${String(report.expertCount)} experts saw none`,
     )
   }
+  if (report.coverageSearch !== undefined) lines.push(...searchLines(report.coverageSearch))
   for (const notice of report.calibrationNotices ?? []) lines.push(`  note: ${notice}`)
-  for (const { layerIndex, expertIndex, fallback } of report.uncoveredExperts.slice(0, 10)) {
+  for (const { layerIndex, expertIndex, fallback } of report.uncoveredExperts.slice(0, SHOWN_EXPERTS)) {
     lines.push(`    layer ${String(layerIndex)} expert ${String(expertIndex)}: ${fallback}`)
   }
-  if (report.uncoveredExperts.length > 10)
-    lines.push(`    and ${String(report.uncoveredExperts.length - 10)} more, see quantmill/receipt.json`)
+  if (report.uncoveredExperts.length > SHOWN_EXPERTS)
+    lines.push(
+      `    and ${String(report.uncoveredExperts.length - SHOWN_EXPERTS)} more, see quantmill/receipt.json`,
+    )
   for (const { code, subject, message } of report.findings)
     lines.push(`  quality ${code}: ${subject}: ${message}`)
   for (const { subject, message } of report.repairs ?? []) lines.push(`  repaired: ${subject}: ${message}`)
   for (const { engine, command } of report.serveCommands) lines.push(`  ${engine}: ${command}`)
   return lines.join('\n')
+}
+
+function searchLines(search: CoverageSearch): readonly string[] {
+  const { minTokensPerExpert, candidateSamples, initialSamples, addedSamples, inOrderSamples } = search
+  const { outOfReach } = search
+  const used = initialSamples + addedSamples.length
+  const lines = [
+    `  ${String(minTokensPerExpert)} tokens per expert: ${String(used)} samples of ${String(candidateSamples)} used, in order ${String(inOrderSamples)}; ${String(outOfReach.length)} experts out of reach`,
+  ]
+  for (const { layerIndex, expertIndex, tokens } of outOfReach.slice(0, SHOWN_EXPERTS)) {
+    lines.push(
+      `    layer ${String(layerIndex)} expert ${String(expertIndex)}: ${String(tokens)} tokens in all candidates`,
+    )
+  }
+  if (outOfReach.length > SHOWN_EXPERTS)
+    lines.push(`    and ${String(outOfReach.length - SHOWN_EXPERTS)} more, see quantmill/receipt.json`)
+  return lines
 }

@@ -4,8 +4,12 @@
  */
 import type { FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { CoverageSearch } from '../../../shared/domain/job.ts'
+import { candidateSamples } from '../../../shared/domain/run-options.ts'
 import { formatBytes } from '../../../shared/domain/format-text.ts'
 import { AppError } from '../../../shared/errors/app-error.ts'
+import type { CalibrationData } from '../../engine/calibration/data/calibration-input.ts'
+import type { TokenBatch } from '../../engine/calibration/hidden-states.ts'
 import { mergeStats, EMPTY_STATS, type CalibrationStats } from '../../engine/calibration/stats.ts'
 import { readCalibrationFiles } from '../../engine/io/node/calibration-files.ts'
 import type { QwenTextConfig } from '../../engine/models/qwen3_5-moe/text-config.ts'
@@ -13,6 +17,13 @@ import type { HostStartRequest } from '../host-api.ts'
 import { DeviceClient } from '../pool/device-client.ts'
 import { chooseDevice } from '../pool/probe-devices.ts'
 import { UnitExchange } from '../pool/unit-exchange.ts'
+import {
+  countShort,
+  coverExperts,
+  describeSearch,
+  type CoverageRequest,
+  type CoveredData,
+} from './cover-experts.ts'
 import { cancelled, type ExportSweep } from './export-sweep.ts'
 import type { JobEnvironment, JobObserver } from './job-observer.ts'
 import { AMAX_LIMIT_BYTES, type PreparedRun } from './prepare-run.ts'
@@ -58,17 +69,25 @@ export async function calibrateAndExport(
   }, CANCEL_POLL_MS)
   try {
     const stage = { client, exchange, observer, prepared, work }
-    const { tokenCount, notices } = await startCalibration(stage, request, sources)
+    const { tokenCount, ...started } = await startCalibration(stage, request, sources)
     observer.log('info', `calibrating on ${device} with ${String(tokenCount)} tokens`)
-    const stats = await runLayers(stage)
+    const stats = await runLayers(stage, started.coverageSearch === undefined ? 0 : 1)
+    const notices = [...started.notices, ...shortNotices(started.coverageSearch, stats, observer)]
     const finished = await client.finishCalibration()
     await exchange.settle()
     observer.stageDone('calibrate')
-    const { bytesRead, spilledBytes } = finished
+    const { spilledBytes } = finished
     if (spilledBytes > 0) {
       observer.log('info', `${formatBytes(spilledBytes, 'en')} of hidden states went through a scratch file`)
     }
-    return { stats: mergeStats(stats, finished.stats), device, bytesRead, spilledBytes, notices }
+    return {
+      stats: mergeStats(stats, finished.stats),
+      device,
+      ...started,
+      notices,
+      bytesRead: started.bytesRead + finished.bytesRead,
+      spilledBytes,
+    }
   } catch (error: unknown) {
     await exchange.settle() // a failed export task is the cause, the device worker's CANCELLED its effect
     if (observer.isCancelled()) throw cancelled()
@@ -80,16 +99,68 @@ export async function calibrateAndExport(
   }
 }
 
+interface Started {
+  readonly tokenCount: number
+  readonly notices: readonly string[]
+  readonly coverageSearch: CoverageSearch | undefined
+  /** Source bytes that were read before the calibration itself. */
+  readonly bytesRead: number
+}
+
 async function startCalibration(
-  { client, exchange, observer, prepared, work }: Stage,
+  stage: Stage,
   request: HostStartRequest,
   sources: readonly FileHandle[],
-): Promise<{ readonly tokenCount: number; readonly notices: readonly string[] }> {
+): Promise<Started> {
+  const { client, exchange, observer, prepared, work } = stage
+  const { options } = request
+  const { model } = prepared
+  const shouldObserveChannels = options.statistics === 'full'
+  if (shouldObserveChannels) checkChannelSize(model.text)
+  const { layerCount } = model.text
+  const passes = options.minTokensPerExpert === undefined ? 1 : 2
+  observer.stageStarted('calibrate', passes * layerCount, 'layers')
+  const data = await loadData(stage, request)
+  const descriptors = sources.map((handle) => handle.fd)
+  const states = {
+    limitBytes: stateLimitBytes(options.memoryBytes),
+    scratchPath: join(work.ownPath, SCRATCH_NAME),
+  }
+  const covered = await coverData(stage, request, data.batch, { descriptors, states })
+  const { tokenCount } = await client.startCalibration({
+    model,
+    descriptors,
+    batches: [covered?.batch ?? data.batch],
+    shouldObserveChannels,
+    unitPort: exchange.workerPort,
+    states,
+  })
+  return {
+    tokenCount,
+    notices: data.warnings,
+    coverageSearch: covered?.search,
+    bytesRead: covered?.bytesRead ?? 0,
+  }
+}
+
+function shortNotices(
+  search: CoverageSearch | undefined,
+  { expertTokens }: CalibrationStats,
+  observer: JobObserver,
+): readonly string[] {
+  const short = search === undefined ? 0 : countShort(search, expertTokens)
+  if (short === 0) return []
+  const notice = `${String(short)} experts received fewer tokens than foreseen`
+  observer.log('warn', notice)
+  return [notice]
+}
+
+async function loadData(
+  { client, observer, prepared }: Stage,
+  request: HostStartRequest,
+): Promise<CalibrationData> {
   const { samples, sequenceLength } = request.options
   const { checkpoint, model } = prepared
-  const shouldObserveChannels = request.options.statistics === 'full'
-  if (shouldObserveChannels) checkChannelSize(model.text)
-  observer.stageStarted('calibrate', model.text.layerCount, 'layers')
   const data = await client.loadData(
     await readCalibrationFiles({
       checkpoint,
@@ -97,34 +168,50 @@ async function startCalibration(
       maxPositions: model.text.maxPositions,
       calibrationPath: request.calibrationPath,
       samples,
+      maxSamples: candidateSamples(request.options),
       sequenceLength,
     }),
   )
   for (const warning of data.warnings) observer.log('warn', warning)
-  const { tokenCount } = await client.startCalibration({
-    model,
-    descriptors: sources.map((handle) => handle.fd),
-    batches: [data.batch],
-    shouldObserveChannels,
-    unitPort: exchange.workerPort,
-    states: {
-      limitBytes: stateLimitBytes(request.options.memoryBytes),
-      scratchPath: join(work.ownPath, SCRATCH_NAME),
-    },
-  })
-  return { tokenCount, notices: data.warnings }
+  return data
 }
 
-async function runLayers({ client, observer, prepared }: Stage): Promise<CalibrationStats> {
+/** undefined when no minimum was asked for. */
+async function coverData(
+  { client, observer, prepared }: Stage,
+  { options: { samples, minTokensPerExpert } }: HostStartRequest,
+  batch: TokenBatch,
+  places: Pick<CoverageRequest, 'descriptors' | 'states'>,
+): Promise<CoveredData | undefined> {
+  if (minTokensPerExpert === undefined) return undefined
+  const { model } = prepared
+  observer.log('info', `looking where the tokens of ${String(batch.batch)} samples go`)
+  const covered = await coverExperts(
+    client,
+    { model, ...places, batch, samples, minTokensPerExpert },
+    (done) => {
+      observer.stageProgress('calibrate', done)
+    },
+  )
+  observer.log(covered.search.outOfReach.length > 0 ? 'warn' : 'info', describeSearch(covered.search))
+  return covered
+}
+
+/** `passesBefore` = passes over all layers that the stage has shown already. */
+async function runLayers(
+  { client, observer, prepared }: Stage,
+  passesBefore: number,
+): Promise<CalibrationStats> {
   const { layerCount } = prepared.model.text
+  const shown = passesBefore * layerCount
   let stats = EMPTY_STATS
   for (let layer = 0; layer < layerCount; layer += 1) {
     observer.layerActive(layer)
     const ofLayer = await client.runLayer(layer, (done, total) => {
-      observer.stageProgress('calibrate', layer + done / total)
+      observer.stageProgress('calibrate', shown + layer + done / total)
     })
     stats = mergeStats(stats, ofLayer)
-    observer.stageProgress('calibrate', layer + 1)
+    observer.stageProgress('calibrate', shown + layer + 1)
     for (const tokens of ofLayer.expertTokens.values()) observer.expertTokens(layer, [...tokens])
   }
   return stats

@@ -6,7 +6,7 @@ import { serveCommands } from '../../engine/export/serve-commands.ts'
 import type { DeadWeight } from '../../workers/export-protocol.ts'
 import type { JobClock } from './job-clock.ts'
 import type { RunParts } from './run-parts.ts'
-import { uncoveredExperts } from './uncovered-experts.ts'
+import { layerCoverage, uncoveredExperts } from './uncovered-experts.ts'
 
 const DEAD_MESSAGES: Readonly<Record<DeadWeight['outcome'], string>> = {
   repaired: 'all weights are zero; finite scales were written, the values stay zero',
@@ -37,6 +37,8 @@ export async function makeReport(parts: RunParts, finalPath: string, clock: JobC
     device: calibrated.device,
     workers: workerCount,
     uncoveredExperts: uncoveredExperts(parts),
+    coverage: layerCoverage(parts),
+    coverageSearch: calibrated.coverageSearch,
     ...runFindings(parts),
     serveCommands: serveCommands(plan, model, finalPath),
     durationMs: clock.elapsedMs,

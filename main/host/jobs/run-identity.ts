@@ -1,4 +1,5 @@
 /** What makes two runs write the same bytes: version, plan, source files, options and data. Compared before a run is continued. */
+import { candidateSamples } from '../../../shared/domain/run-options.ts'
 import { stat } from 'node:fs/promises'
 import { fromFsError } from '../../engine/io/node/fs-error.ts'
 import type { HostStartRequest } from '../host-api.ts'
@@ -13,7 +14,7 @@ export async function runIdentity(
 ): Promise<RunIdentity> {
   const { plan, checkpoint, folder } = prepared
   const { recipe, recipeText, kv, dialect, profile, expertInputScale } = request.options
-  const { samples, sequenceLength, statistics = 'lean' } = request.options
+  const { samples, sequenceLength, statistics = 'lean', minTokensPerExpert } = request.options
   const needsData = plan.calibrationSites.length > 0
   const identity: Record<string, string> = {
     version,
@@ -25,7 +26,11 @@ export async function runIdentity(
   else if (needsData) {
     const file = request.calibrationPath
     const data = file === undefined ? 'builtin' : await fileFacts(file)
-    identity['data'] = `${data} ${String(samples)} x ${String(sequenceLength)}, ${statistics}`
+    const coverage =
+      minTokensPerExpert === undefined
+        ? ''
+        : `, ${String(minTokensPerExpert)} tokens per expert from ${String(candidateSamples(request.options))}`
+    identity['data'] = `${data} ${String(samples)} x ${String(sequenceLength)}, ${statistics}${coverage}`
   }
   for (const shard of checkpoint.shards) {
     const facts = shard.tensors.map(({ name, beginBytes }) => `${name} ${String(beginBytes)}\n`)

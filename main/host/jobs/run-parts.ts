@@ -1,5 +1,5 @@
 /** What a run has in hand between its stages. Types only, so that the stages need not import one another. */
-import type { QualityFinding } from '../../../shared/domain/job.ts'
+import type { CoverageSearch, QualityFinding } from '../../../shared/domain/job.ts'
 import type { CalibrationStats } from '../../engine/calibration/stats.ts'
 import type { HostStartRequest } from '../host-api.ts'
 import type { ExportSweep } from './export-sweep.ts'
@@ -17,6 +17,7 @@ export interface CalibrationOutcome {
   readonly spilledBytes: number
   /** Where the calibration differs from what was asked for. */
   readonly notices: readonly string[]
+  readonly coverageSearch?: CoverageSearch | undefined
 }
 
 export interface RunParts {

@@ -12,7 +12,7 @@ import { recipeText } from '../../engine/recipes/recipe-text.ts'
 import { copySideFile, writeSmallFile } from './output-folder.ts'
 import type { RunParts } from './run-parts.ts'
 import type { TensorHashes } from './tensor-hashes.ts'
-import { uncoveredExperts } from './uncovered-experts.ts'
+import { layerCoverage, uncoveredExperts } from './uncovered-experts.ts'
 
 /** Writes each f32 scale at its planned place and records its hash. */
 export function writeActivationScales(
@@ -99,6 +99,8 @@ function makeReceipt(parts: RunParts, files: Readonly<Record<string, string>>): 
     coverage: {
       calibratedTokens: calibrated.stats.tokenCount,
       notices: calibrated.notices,
+      search: calibrated.coverageSearch,
+      layers: layerCoverage(parts),
       uncoveredExperts: uncoveredExperts(parts),
     },
     repairs: sweep.deadWeights,

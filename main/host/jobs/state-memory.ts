@@ -1,7 +1,7 @@
 /** How much memory hidden states may take when nobody says. */
 import { constrainedMemory } from 'node:process'
 import { totalmem } from 'node:os'
-import type { RunOptions } from '../../../shared/domain/run-options.ts'
+import { candidateSamples, type RunOptions } from '../../../shared/domain/run-options.ts'
 import type { CalibrationSize } from '../../engine/pipeline/calibration-demand.ts'
 
 /** Of the machine's memory, or of what a container gives this process. The rest is for weights, runs, workers and other programs. */
@@ -16,6 +16,10 @@ export function stateLimitBytes(memoryBytes: number | undefined): number {
 }
 
 /** What a calibration with these options is planned for on this machine. */
-export function calibrationSize({ samples, sequenceLength, memoryBytes }: RunOptions): CalibrationSize {
-  return { calibrationTokens: samples * sequenceLength, stateLimitBytes: stateLimitBytes(memoryBytes) }
+export function calibrationSize(options: RunOptions): CalibrationSize {
+  const { sequenceLength, memoryBytes } = options
+  return {
+    calibrationTokens: candidateSamples(options) * sequenceLength,
+    stateLimitBytes: stateLimitBytes(memoryBytes),
+  }
 }

@@ -17,6 +17,7 @@ import type {
   DeviceReply,
   DeviceWorkerData,
   EvaluateWindows,
+  ScoutSamples,
   StartCalibration,
 } from '../../workers/device-protocol.ts'
 import { leaseGpu } from './gpu-lease.ts'
@@ -100,6 +101,11 @@ export class DeviceClient {
   /** Tokenizes and cuts calibration data away from the host's event loop. */
   loadData(request: CalibrationRequest): Promise<CalibrationData> {
     return this.call('load_data', request)
+  }
+
+  /** Which of many samples reach every expert; progress in layers. */
+  scout(input: ScoutSamples, onProgress?: OnProgress): Promise<DeviceCalls['scout']['output']> {
+    return this.call('scout', input, onProgress)
   }
 
   /** Allocates hidden states and embeds the tokens. */

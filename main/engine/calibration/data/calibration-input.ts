@@ -20,8 +20,10 @@ export interface CalibrationRequest {
   readonly vocabSize: number
   /** Positions the model knows; undefined = not checked here. */
   readonly maxPositions?: number | undefined
-  /** Sequences at most. */
+  /** Sequences that were asked for; fewer are a warning. */
   readonly samples: number
+  /** Sequences at most, where more are looked at than asked for. Absent = `samples`. */
+  readonly maxSamples?: number | undefined
   /** Tokens of a sequence cut from text; the rows of a safetensors matrix stay as they are. */
   readonly sequenceLength: number
 }

@@ -9,11 +9,11 @@ import { decodeText } from './decode-text.ts'
 import { textPieces } from './text-pieces.ts'
 
 /**
- * Tokenizes only as much text as `samples` windows need, but checks every line. Throws CALIBRATION_DATA_INVALID naming file and line, CALIBRATION_DATA_EMPTY,
+ * Tokenizes only as much text as the windows need, but checks every line. Throws CALIBRATION_DATA_INVALID naming file and line, CALIBRATION_DATA_EMPTY,
  * TOKENIZER_MISSING, TOKENIZER_INVALID.
  */
 export function loadCalibrationData(request: CalibrationRequest): CalibrationData {
-  const { input, vocabSize, samples, sequenceLength } = request
+  const { input, vocabSize, samples, maxSamples = samples, sequenceLength } = request
   if (input.kind === 'safetensors') {
     const batch = readTokenMatrix(input.name, input.bytes, request)
     return { batch, warnings: shortage(batch, { samples, sequenceLength: batch.time }) }
@@ -21,7 +21,7 @@ export function loadCalibrationData(request: CalibrationRequest): CalibrationDat
   checkLength(request)
   const tokenizer = CheckpointTokenizer.create(request.tokenizer)
   const separator = request.separatorId ?? tokenizer.endOfTextId
-  const packer = new WindowPacker(samples, sequenceLength)
+  const packer = new WindowPacker(maxSamples, sequenceLength)
   for (const document of documentsOf(input)) {
     if (!packer.isFull) addDocument(packer, document, tokenizer, separator)
   }
@@ -83,7 +83,7 @@ function shortage(
   { batch, time }: CalibrationData['batch'],
   { samples, sequenceLength }: Pick<CalibrationRequest, 'samples' | 'sequenceLength'>,
 ): readonly string[] {
-  if (batch === samples && time === sequenceLength) return []
+  if (batch >= samples && time === sequenceLength) return []
   return [
     `the data gives ${String(batch)} of ${String(samples)} sequences of ${String(time)} tokens; experts may stay uncovered`,
   ]

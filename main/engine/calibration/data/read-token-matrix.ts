@@ -7,7 +7,7 @@ import type { CalibrationRequest } from './calibration-input.ts'
 const NAME = 'input_ids'
 
 /**
- * The first `samples` rows. Throws CALIBRATION_DATA_INVALID for a missing or wrongly shaped tensor, rows longer than the model's positions
+ * The first rows, as many as may be looked at. Throws CALIBRATION_DATA_INVALID for a missing or wrongly shaped tensor, rows longer than the model's positions
  * and ids outside 0..vocabSize−1, CALIBRATION_DATA_EMPTY, and every header error.
  */
 export function readTokenMatrix(
@@ -16,8 +16,9 @@ export function readTokenMatrix(
   {
     vocabSize,
     samples,
+    maxSamples = samples,
     maxPositions = Infinity,
-  }: Pick<CalibrationRequest, 'vocabSize' | 'samples' | 'maxPositions'>,
+  }: Pick<CalibrationRequest, 'vocabSize' | 'samples' | 'maxSamples' | 'maxPositions'>,
 ): TokenBatch {
   const { tensors, dataStartBytes } = parseShardHeader(bytes, file, bytes.length)
   const tensor = tensors.find(({ name }) => name === NAME)
@@ -36,14 +37,8 @@ export function readTokenMatrix(
       remedy: 'give at least one sequence',
     })
   }
-  if (time > maxPositions) {
-    throw new AppError('CALIBRATION_DATA_INVALID', {
-      subject: file,
-      problem: `rows of ${String(time)} tokens are longer than the model's context of ${String(maxPositions)}`,
-      remedy: `cut the rows to ${String(maxPositions)} tokens or less`,
-    })
-  }
-  const batch = Math.min(rows, samples)
+  checkRowLength(file, time, maxPositions)
+  const batch = Math.min(rows, maxSamples)
   const view = new DataView(bytes.buffer, bytes.byteOffset + dataStartBytes + tensor.beginBytes)
   const ids = new Int32Array(batch * time)
   for (let index = 0; index < ids.length; index += 1) {
@@ -55,6 +50,16 @@ export function readTokenMatrix(
     ids[index] = id
   }
   return { batch, time, ids }
+}
+
+/** Longer rows would be calibrated on positions that the model never learned. */
+function checkRowLength(file: string, time: number, maxPositions: number): void {
+  if (time <= maxPositions) return
+  throw new AppError('CALIBRATION_DATA_INVALID', {
+    subject: file,
+    problem: `rows of ${String(time)} tokens are longer than the model's context of ${String(maxPositions)}`,
+    remedy: `cut the rows to ${String(maxPositions)} tokens or less`,
+  })
 }
 
 function readId(view: DataView, dtype: string, index: number, file: string): number {

@@ -24,6 +24,8 @@ export interface CalibrationFilesOptions {
   /** undefined = built-in text. */
   readonly calibrationPath: string | undefined
   readonly samples: number
+  /** Sequences at most, where more are looked at than asked for. Absent = `samples`. */
+  readonly maxSamples?: number | undefined
   readonly sequenceLength: number
 }
 
@@ -32,10 +34,11 @@ export interface CalibrationFilesOptions {
  * TOKENIZER_MISSING when text is given and the checkpoint has no tokenizer.
  */
 export async function readCalibrationFiles(options: CalibrationFilesOptions): Promise<CalibrationRequest> {
-  const { checkpoint, vocabSize, maxPositions, samples, sequenceLength, calibrationPath } = options
+  const { checkpoint, vocabSize, maxPositions, samples, maxSamples, sequenceLength, calibrationPath } =
+    options
   const input =
     calibrationPath === undefined
-      ? await builtinInput(samples * sequenceLength)
+      ? await builtinInput((maxSamples ?? samples) * sequenceLength)
       : await readInput(calibrationPath)
   const tokenizer = await readTokenizerFiles(checkpoint)
   if (input.kind !== 'safetensors' && tokenizer.tokenizer === undefined) {
@@ -52,6 +55,7 @@ export async function readCalibrationFiles(options: CalibrationFilesOptions): Pr
     vocabSize,
     maxPositions,
     samples,
+    maxSamples,
     sequenceLength,
   }
 }

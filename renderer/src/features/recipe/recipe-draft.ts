@@ -28,6 +28,8 @@ export interface RecipeDraft {
   readonly calibrationGrant: PathGrant | undefined
   readonly samples: string
   readonly sequenceLength: string
+  /** Empty = natural coverage. */
+  readonly minTokensPerExpert: string
   readonly device: DeviceChoice
   readonly workers: string
   readonly maxShardGigabytes: string
@@ -52,7 +54,8 @@ export const NO_DEFAULTS: RunDefaults = {
   outputGrant: undefined,
 }
 
-export type DraftField = 'samples' | 'sequenceLength' | 'workers' | 'maxShardGigabytes' | 'outputName'
+export type DraftField =
+  'samples' | 'sequenceLength' | 'minTokensPerExpert' | 'workers' | 'maxShardGigabytes' | 'outputName'
 export type DraftProblems = Readonly<Partial<Record<DraftField, string>>>
 
 export function createDraft(totalBytes: number, defaults: RunDefaults = NO_DEFAULTS): RecipeDraft {
@@ -67,6 +70,7 @@ export function createDraft(totalBytes: number, defaults: RunDefaults = NO_DEFAU
     calibrationGrant: undefined,
     samples: String(isSmall ? 16 : DEFAULT_RUN_OPTIONS.samples),
     sequenceLength: String(isSmall ? 256 : DEFAULT_RUN_OPTIONS.sequenceLength),
+    minTokensPerExpert: '',
     device: defaults.device,
     workers: String(defaults.workers),
     maxShardGigabytes: String(DEFAULT_RUN_OPTIONS.maxShardSizeBytes / GIGABYTE),
@@ -80,6 +84,12 @@ export function draftProblems(draft: RecipeDraft, outputName: string): DraftProb
   const found: [DraftField, string | undefined][] = [
     ['samples', wholeProblem(draft.samples, 1, 1_000_000)],
     ['sequenceLength', wholeProblem(draft.sequenceLength, 2, 262_144)],
+    [
+      'minTokensPerExpert',
+      draft.minTokensPerExpert.trim() === ''
+        ? undefined
+        : wholeProblem(draft.minTokensPerExpert, 1, 1_000_000),
+    ],
     ['workers', wholeProblem(draft.workers, 0, 256)],
     [
       'maxShardGigabytes',
@@ -104,6 +114,7 @@ export function toRunOptions(draft: RecipeDraft): RunOptions {
     maxShardSizeBytes: shardBytes(draft.maxShardGigabytes) ?? DEFAULT_RUN_OPTIONS.maxShardSizeBytes,
     samples: Number(draft.samples),
     sequenceLength: Number(draft.sequenceLength),
+    minTokensPerExpert: draft.minTokensPerExpert.trim() === '' ? undefined : Number(draft.minTokensPerExpert),
     device: draft.device,
     workers: Number(draft.workers),
   }

@@ -30,6 +30,7 @@ export const recipeText = {
     samples: 'Samples',
     sequence: 'Tokens of each sample',
     times: '×',
+    minTokens: 'Least tokens',
     device: 'Device',
     workers: 'Export workers',
     shard: 'Largest shard',
@@ -65,6 +66,7 @@ export const recipeText = {
   defaultFolder: 'Default',
   changeFolder: 'Change…',
   tokens: (count: number) => `${formatNumber(count)} tokens in all`,
+  minTokensHint: 'For each expert; adds samples, reads twice. Empty: as it comes',
   workersHint: '0 is one per core',
   shardUnit: 'GB',
   problems: {

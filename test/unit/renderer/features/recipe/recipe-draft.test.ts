@@ -44,7 +44,13 @@ describe('draftProblems', () => {
   })
 
   it('never lets through options that the contract refuses', () => {
-    const field = fc.constantFrom('samples', 'sequenceLength', 'workers', 'maxShardGigabytes')
+    const field = fc.constantFrom(
+      'samples',
+      'sequenceLength',
+      'minTokensPerExpert',
+      'workers',
+      'maxShardGigabytes',
+    )
     const value = fc.oneof(
       fc.integer({ min: -5, max: 2_000_000 }).map(String),
       fc.constantFrom('0.001', '0.0009', '999999', '0x10', ' 7 ', '1_000', '٣'),
@@ -66,6 +72,12 @@ describe('toRunOptions', () => {
     expect(toRunOptions(small)).toMatchObject({ kv: undefined, expertInputScale: undefined })
     const draft = { ...small, kv: 'none', expertInputScale: 'shared' } as const
     expect(toRunOptions(draft)).toMatchObject({ kv: 'none', expertInputScale: 'shared' })
+  })
+
+  it('asks for no minimum of tokens unless one was typed', () => {
+    expect(toRunOptions(small).minTokensPerExpert).toBeUndefined()
+    expect(toRunOptions({ ...small, minTokensPerExpert: '8' }).minTokensPerExpert).toBe(8)
+    expect(draftProblems({ ...small, minTokensPerExpert: '0' }, 'x')).toHaveProperty('minTokensPerExpert')
   })
 
   it('sends the grant of a recipe file in place of a name', () => {
