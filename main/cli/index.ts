@@ -6,6 +6,7 @@ import { usage } from './arguments.ts'
 import type { Command, CommandContext } from './command.ts'
 import { compareCommand } from './commands/compare.ts'
 import { convertCommand } from './commands/convert.ts'
+import { doctorCommand } from './commands/doctor.ts'
 import { evalCommand } from './commands/eval.ts'
 import { inspectCommand } from './commands/inspect.ts'
 import { planCommand } from './commands/plan.ts'
@@ -20,6 +21,7 @@ const COMMANDS: readonly Command[] = [
   runCommand,
   verifyCommand,
   compareCommand,
+  doctorCommand,
   convertCommand,
   evalCommand,
   sampleCommand,

@@ -61,6 +61,8 @@ export type WorkerTask =
       readonly convertTo: 'BF16' | undefined
       /** Columns of the matrix, for transforms that pair rows. */
       readonly columns?: number | undefined
+      /** u8[256]: every byte b is written as table[b]. */
+      readonly table?: Uint8Array<ArrayBuffer> | undefined
     }
   | {
       readonly kind: 'quantize'

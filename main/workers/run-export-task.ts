@@ -68,7 +68,8 @@ function copyTensor(running: Running, task: Extract<WorkerTask, { kind: 'copy' }
     readSource(running, task.source, done, arena.input().subarray(0, chunkBytes), task.sourceName)
     assertFinite(arena, task.dtype, 0, chunkBytes, task.sourceName)
     let bytes = arena.input().subarray(0, chunkBytes)
-    if (transform !== undefined) {
+    if (task.table !== undefined) mapBytes(bytes, task.table)
+    else if (transform !== undefined) {
       const target = arena.output().subarray(0, transformedBytes(transform, chunkBytes))
       bytes = transformBytes(transform, bytes, task.columns, target)
     } else if (task.convertTo === 'BF16') {
@@ -79,6 +80,10 @@ function copyTensor(running: Running, task: Extract<WorkerTask, { kind: 'copy' }
     writeOutput(running, task.output, done * ratio, bytes)
   }
   running.hashes.push({ tensor: task.output.index, sha256: hash.digest('hex') })
+}
+
+function mapBytes(bytes: Uint8Array, table: Uint8Array): void {
+  for (let at = 0; at < bytes.length; at += 1) bytes[at] = table[bytes[at] ?? 0] ?? 0
 }
 
 function quantizeMembers(running: Running, task: Extract<WorkerTask, { kind: 'quantize' }>): void {

@@ -1,7 +1,8 @@
 /** An export in memory whose tensors and files can be changed one by one; untouched files are shared between copies. */
-import { readdir, readFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { MemoryFolder } from '../fakes/memory-folder.ts'
+import { temporaryFolder } from './temporary-folder.ts'
 
 export interface StoredTensor {
   name: string
@@ -34,6 +35,25 @@ export class ExportCopy {
 
   folder(): MemoryFolder {
     return new MemoryFolder(Object.fromEntries(this.files))
+  }
+
+  /** Writes the files to a new folder and returns its path. */
+  async write(): Promise<string> {
+    const path = join(await temporaryFolder(), 'export')
+    await mkdir(path)
+    await Promise.all([...this.files].map(([name, bytes]) => writeFile(join(path, name), bytes)))
+    return path
+  }
+
+  /** Every tensor by name, of the weight files that the index knows. */
+  tensors(): ReadonlyMap<string, StoredTensor> {
+    const shards = new Set<string>()
+    this.index((weightMap) => {
+      for (const shard of Object.values(weightMap)) if (this.files.has(shard)) shards.add(shard)
+    })
+    return new Map(
+      [...shards].flatMap((shard) => this.readShard(shard).map((tensor) => [tensor.name, tensor] as const)),
+    )
   }
 
   /** Changes a JSON file; returning undefined removes it. */

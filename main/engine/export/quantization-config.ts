@@ -162,7 +162,8 @@ function isPlainObject(value: PlainJson | undefined): value is PlainObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-function toLossless(value: PlainJson): JsonValue {
+/** Plain numbers as the lossless ones that texts are written from. */
+export function toLossless(value: PlainJson): JsonValue {
   if (typeof value === 'number') return new LosslessNumber(String(value))
   if (value === null || typeof value !== 'object') return value
   if (isList(value)) return value.map(toLossless)

@@ -57,6 +57,8 @@ export type ExportTask =
       readonly output: PlannedTensor
       /** Set when the identical profile stores a non-BF16 trunk tensor as BF16. */
       readonly convertTo: 'BF16' | undefined
+      /** u8[256]: every byte b is written as table[b]. Absent = bytes stay. Not together with other changes. */
+      readonly table?: Uint8Array<ArrayBuffer> | undefined
     }
   | {
       /** Quantizes matrices that share one tensor amax (fusion group, gate/up of an expert) or a single matrix. */

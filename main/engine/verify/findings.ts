@@ -8,12 +8,21 @@ import { EXPORT_RULES, type ExportRule, type ExportRuleId } from './rules/export
 
 const SEVERITIES = ['error', 'warning', 'info'] as const
 
+export type FindingListener = (rule: ExportRuleId, subject: string) => void
+
 export class Findings {
   private readonly kept = new Map<ExportRuleId, VerifyFinding[]>()
   private readonly counts = new Map<ExportRuleId, number>()
   private readonly skipped = new Set<ExportRuleId>()
+  private readonly onFinding: FindingListener | undefined
+
+  /** `onFinding` sees every finding, also those that are only counted. */
+  constructor(onFinding?: FindingListener) {
+    this.onFinding = onFinding
+  }
 
   add(rule: ExportRuleId, subject: string, message: string): void {
+    this.onFinding?.(rule, subject)
     this.counts.set(rule, this.count(rule) + 1)
     const list = this.kept.get(rule) ?? []
     if (list.length === 0) this.kept.set(rule, list)

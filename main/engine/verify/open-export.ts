@@ -17,7 +17,9 @@ export interface OpenedExport {
   readonly checkpoint: Checkpoint
   readonly indexProblems: readonly AppError[]
   readonly hasIndex: boolean
-  /** metadata.total_size of the index; undefined when it has none. */
+  /** `metadata` of the index; undefined when it has none. */
+  readonly indexMetadata: JsonObject | undefined
+  /** total_size in it; undefined when it has none. */
   readonly declaredTotalBytes: number | undefined
   /** Contents of hf_quant_config.json. */
   readonly legacy: JsonObject | undefined
@@ -37,11 +39,13 @@ export async function openExport(folder: CheckpointFolder): Promise<OpenedExport
   const names = new Set(files)
   const hasIndex = names.has(INDEX_FILE)
   if (hasIndex) indexProblems.push(...strayShards(files, checkpoint, indexProblems))
+  const indexMetadata = hasIndex ? await readMetadata(folder) : undefined
   return {
     checkpoint,
     indexProblems,
     hasIndex,
-    declaredTotalBytes: hasIndex ? await readTotalSize(folder) : undefined,
+    indexMetadata,
+    declaredTotalBytes: asNumber(indexMetadata?.['total_size']),
     legacy: names.has(LEGACY_FILE)
       ? parseJsonObject(await folder.readAll(LEGACY_FILE, MAX_CONFIG_BYTES), LEGACY_FILE)
       : undefined,
@@ -69,10 +73,9 @@ function strayShards(
     )
 }
 
-async function readTotalSize(folder: CheckpointFolder): Promise<number | undefined> {
+async function readMetadata(folder: CheckpointFolder): Promise<JsonObject | undefined> {
   const bytes = await folder.readAll(INDEX_FILE, MAX_INDEX_BYTES)
-  const metadata = asObject(parseJsonObject(bytes, INDEX_FILE, 'INDEX_INVALID')['metadata'])
-  return asNumber(metadata?.['total_size'])
+  return asObject(parseJsonObject(bytes, INDEX_FILE, 'INDEX_INVALID')['metadata'])
 }
 
 async function readRecipe(folder: CheckpointFolder, names: ReadonlySet<string>): Promise<string | undefined> {

@@ -18,13 +18,13 @@ import { checkSideFiles } from './check-side-files.ts'
 import { checkTensors, type CheckedTensors } from './check-tensors.ts'
 import type { Declaration } from './declaration.ts'
 import { expectedModel, type ExpectedModel } from './expected-model.ts'
-import { Findings } from './findings.ts'
+import { Findings, type FindingListener } from './findings.ts'
 import { judgeEngines, type EngineFacts } from './judge-engines.ts'
 import { openExport, type OpenedExport } from './open-export.ts'
 import { checkDeclarations, fittingDeclaration, readDeclarations } from './read-declarations.ts'
 import { ENGINE_RULES_VERSION } from './rules/engine-rules.ts'
 import { EXPORT_RULES_VERSION } from './rules/export-rules.ts'
-import { sourceView } from './source-view.ts'
+import { sourceView, type SourceView } from './source-view.ts'
 import { formatKey } from './stored-format.ts'
 import { StoredTensors } from './stored-tensors.ts'
 import { tensorParallel } from './tensor-parallel.ts'
@@ -50,6 +50,14 @@ export interface HeaderCheck {
   readonly findings: Findings
 }
 
+/** Everything that was found out about an export, with what a repair needs to know beyond the report. */
+export interface Examined {
+  readonly headers: HeaderCheck
+  readonly compared: Compared
+  /** Matrices of which a rule about values was broken. */
+  readonly broken: ReadonlySet<string>
+}
+
 /**
  * Verifies a folder. A broken rule is a finding; only what cannot be read as an export is thrown: CONFIG_*, SAFETENSORS_*, INDEX_INVALID for a
  * malformed index, PATH_ESCAPES_CHECKPOINT, ARCHITECTURE_UNSUPPORTED, DIALECT_UNSUPPORTED, FORMAT_UNSUPPORTED, READ_FAILED, CANCELLED.
@@ -58,9 +66,17 @@ export async function verifyExport(
   folder: CheckpointFolder,
   options: VerifyOptions = {},
 ): Promise<VerifyReport> {
-  const headers = verifyHeaders(await openExport(folder))
-  if (options.isHeadersOnly === true) return makeReport(headers, NOT_COMPARED, options)
-  const { opened, checked, findings, tensors, model } = headers
+  return makeReport(await examineExport(await openExport(folder), options), options)
+}
+
+/** The same for an opened export. Throws what verifyExport throws. */
+export async function examineExport(
+  opened: OpenedExport,
+  options: VerifyOptions & { readonly onFinding?: FindingListener | undefined } = {},
+): Promise<Examined> {
+  const headers = verifyHeaders(opened, options.onFinding)
+  if (options.isHeadersOnly === true) return { headers, compared: NOT_COMPARED, broken: new Set() }
+  const { checked, findings, tensors, model } = headers
   const isCancelled = options.isCancelled ?? ((): boolean => false)
   const context: ScaleContext = {
     reader: new WindowedReader(opened.checkpoint),
@@ -79,13 +95,13 @@ export async function verifyExport(
       remedy: 'start it again',
     })
   }
-  return makeReport(headers, compared, options)
+  return { headers, compared, broken: context.broken }
 }
 
 /** Every rule that needs no tensor values: milliseconds for an opened export. Throws ARCHITECTURE_UNSUPPORTED, CONFIG_INVALID, *_UNSUPPORTED. */
-export function verifyHeaders(opened: OpenedExport): HeaderCheck {
+export function verifyHeaders(opened: OpenedExport, onFinding?: FindingListener): HeaderCheck {
   const { checkpoint, indexProblems } = opened
-  const findings = new Findings()
+  const findings = new Findings(onFinding)
   const model = expectedModel(checkpoint)
   const declarations = readDeclarations(opened)
   const unresolved = new Set(
@@ -120,13 +136,21 @@ function plainTensors(tensors: StoredTensors, quantized: ReadonlySet<string>): H
   return new Map(plain)
 }
 
-interface Compared {
+export interface Compared {
+  /** undefined = no source was given. */
   readonly sourcePath: string | undefined
+  /** undefined = none was given, or it is another model. */
+  readonly source: SourceView | undefined
   readonly errors: readonly FormatError[]
   readonly matrixCount: number
 }
 
-const NOT_COMPARED: Compared = { sourcePath: undefined, errors: [], matrixCount: 0 }
+const NOT_COMPARED: Compared = { sourcePath: undefined, source: undefined, errors: [], matrixCount: 0 }
+
+/** True for exports of tools that change weights before they round them: the source says little about their values. */
+export function changesWeights({ recipeText }: OpenedExport): boolean {
+  return WEIGHT_CHANGING.test(recipeText ?? '')
+}
 
 /** Tools that change weights before they round them: no rounding bound holds against the source. */
 const WEIGHT_CHANGING = /\b(GPTQ|AWQ|SmoothQuant|SpinQuant|QuIP|AutoRound|SparseGPT|Wanda)\w*/i
@@ -144,20 +168,20 @@ async function compareWithSource(
   if (!checkModel(model, source, findings)) {
     findings.skip('source.unquantized')
     findings.skip('source.error')
-    return { sourcePath, errors: [], matrixCount: 0 }
+    return { sourcePath, source: undefined, errors: [], matrixCount: 0 }
   }
   const sourceContext = { ...context, source, tensors }
   await checkCopies(modules, sourceContext)
-  if (WEIGHT_CHANGING.test(opened.recipeText ?? '')) {
+  if (changesWeights(opened)) {
     findings.skip('source.error')
-    return { sourcePath, errors: [], matrixCount: 0 }
+    return { sourcePath, source, errors: [], matrixCount: 0 }
   }
-  return { sourcePath, ...(await checkErrors(checked.quantized, sourceContext)) }
+  return { sourcePath, source, ...(await checkErrors(checked.quantized, sourceContext)) }
 }
 
-function makeReport(
-  headers: HeaderCheck,
-  compared: Compared,
+/** What `verify` shows of it. */
+export function makeReport(
+  { headers, compared }: Examined,
   { engine, isHeadersOnly }: VerifyOptions,
 ): VerifyReport {
   const { opened, model, declaration, checked, findings } = headers

@@ -4,11 +4,9 @@
  */
 import { createHash } from 'node:crypto'
 import { writeSync } from 'node:fs'
-import { open, readFile, stat, type FileHandle } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
-import { formatBytes } from '../../../shared/domain/format-text.ts'
+import type { FileHandle } from 'node:fs/promises'
+import { join } from 'node:path'
 import type { DialectChoice, ProfileChoice } from '../../../shared/domain/run-options.ts'
-import { AppError } from '../../../shared/errors/app-error.ts'
 import type { Checkpoint } from '../../engine/checkpoint/checkpoint.ts'
 import { openCheckpoint } from '../../engine/checkpoint/open-checkpoint.ts'
 import { planConvert, type ConvertPlan } from '../../engine/convert/plan-convert.ts'
@@ -16,24 +14,12 @@ import { parseJsonObject, type JsonObject } from '../../engine/formats/hf-config
 import { NodeCheckpointFolder } from '../../engine/io/node/checkpoint-folder.ts'
 import { fromFsError } from '../../engine/io/node/fs-error.ts'
 import { checkPublished } from '../jobs/check-export.ts'
-import { ExportSweep } from '../jobs/export-sweep.ts'
-import { freeDiskBytes } from '../jobs/free-disk.ts'
 import type { JobEnvironment } from '../jobs/job-observer.ts'
-import {
-  checkOutput,
-  copySideFile,
-  createPartial,
-  createShard,
-  publish,
-  removePartial,
-  writeSmallFile,
-  type OutputFolder,
-} from '../jobs/output-folder.ts'
+import { checkOutput, copySideFile, writeSmallFile, type OutputFolder } from '../jobs/output-folder.ts'
 import { receiptText, writeActivationScales } from '../jobs/seal-export.ts'
 import type { TensorHashes } from '../jobs/tensor-hashes.ts'
-import { closeAll } from '../jobs/work-folder.ts'
-import { WorkerPool } from '../pool/worker-pool.ts'
 import { convertScalars, type ConvertedScalars, type InversionCounts } from './convert-scalars.ts'
+import { assertExportFolder, rewriteExport, type RewriteObserver } from './rewrite-export.ts'
 import { readRecord, RECORD_NAME, recordText } from './reciprocal-record.ts'
 
 export interface ConvertRequest {
@@ -66,15 +52,10 @@ export interface ConvertReport {
   readonly durationMs: number
 }
 
-export interface ConvertObserver {
-  progress(doneBytes: number, totalBytes: number): void
-  isCancelled(): boolean
-}
-
 interface Converting {
   readonly request: ConvertRequest
   readonly environment: JobEnvironment
-  readonly observer: ConvertObserver
+  readonly observer: RewriteObserver
   readonly folder: NodeCheckpointFolder
   readonly checkpoint: Checkpoint
   readonly converted: ConvertPlan
@@ -86,7 +67,6 @@ interface Converting {
 const LEGACY_NAME = 'hf_quant_config.json'
 /** CWE-770: as for config.json; mixed precision lists every module. */
 const MAX_LEGACY_BYTES = 64 * 1024 * 1024
-const TASKS_AHEAD_PER_WORKER = 3
 /** What an earlier run left about the export that stays true of the converted one. */
 const CARRIED_OWN_FILES = ['recipe.yaml', 'calibration.safetensors']
 
@@ -94,10 +74,10 @@ const CARRIED_OWN_FILES = ['recipe.yaml', 'calibration.safetensors']
 export async function convertExport(
   request: ConvertRequest,
   environment: JobEnvironment,
-  observer: ConvertObserver,
+  observer: RewriteObserver,
 ): Promise<ConvertReport> {
   const startedMs = performance.now()
-  await assertFolder(request.exportPath)
+  await assertExportFolder(request.exportPath)
   const folder = new NodeCheckpointFolder(request.exportPath)
   const checkpoint = await openCheckpoint(folder)
   const converted = planConvert({
@@ -113,7 +93,6 @@ export async function convertExport(
   })
   const recorded = await readRecord(request.exportPath)
   const scalars = await convertScalars(folder, checkpoint.shards, converted.scalars, recorded)
-  await checkDisk(output, converted.plan.outputBytes)
   const workerCount = request.workers === 0 ? environment.cpuCount : request.workers
   const parts = {
     request,
@@ -126,62 +105,23 @@ export async function convertExport(
     output,
     workerCount,
   }
-  try {
-    await createPartial(output)
-    const bytesRead = await write(parts)
-    return makeReport(parts, bytesRead, performance.now() - startedMs)
-  } catch (error: unknown) {
-    await removePartial(output)
-    throw AppError.from(error)
-  }
-}
-
-async function write(parts: Converting): Promise<number> {
-  const { environment, folder, checkpoint, converted, scalars, output, workerCount } = parts
-  const { plan } = converted
-  const sources: FileHandle[] = []
-  const targets: FileHandle[] = []
-  const kernels = await readFile(environment.kernelsFile)
-  const pool = new WorkerPool({ workerCount, workerFile: environment.exportWorkerFile, kernels })
-  try {
-    for (const { fileName } of checkpoint.shards) sources.push(await openSource(folder.pathOf(fileName)))
-    for (const { fileName, sizeBytes, header } of plan.shards)
-      targets.push(await createShard(join(output.partialPath, fileName), sizeBytes, header))
-    const sweep = makeSweep(parts, pool, sources, targets)
-    await sweep.runRemaining()
-    writeActivationScales(scalars.values, targets, sweep.hashes)
-    writeConstants(parts, targets, sweep.hashes)
-    for (const target of targets) await target.sync()
-    await writeFiles(parts, sweep.hashes)
-    await checkPublished(output.partialPath, plan)
-    await publish(output)
-    return sweep.bytesRead
-  } finally {
-    await pool.close()
-    await closeAll([...sources, ...targets])
-  }
-}
-
-function makeSweep(
-  { converted: { plan }, observer, workerCount }: Converting,
-  pool: WorkerPool,
-  sources: readonly FileHandle[],
-  targets: readonly FileHandle[],
-): ExportSweep {
-  let doneBytes = 0
-  return new ExportSweep({
-    plan,
-    pool,
-    sourceDescriptors: sources.map(({ fd }) => fd),
-    outputDescriptors: targets.map(({ fd }) => fd),
-    finished: new Map(),
-    maxInFlight: workerCount * TASKS_AHEAD_PER_WORKER,
-    isCancelled: () => observer.isCancelled(),
-    onTaskDone: (_, sourceBytes) => {
-      doneBytes += sourceBytes
-      observer.progress(doneBytes, plan.sourceBytes)
+  const bytesRead = await rewriteExport({
+    plan: converted.plan,
+    sourcePaths: checkpoint.shards.map(({ fileName }) => folder.pathOf(fileName)),
+    output,
+    environment,
+    workerCount,
+    observer,
+    writeScalars: (targets, hashes) => {
+      writeActivationScales(scalars.values, targets, hashes)
+      writeConstants(parts, targets, hashes)
+    },
+    writeFiles: async (hashes) => {
+      await writeFiles(parts, hashes)
+      await checkPublished(output.partialPath, converted.plan)
     },
   })
+  return makeReport(parts, bytesRead, performance.now() - startedMs)
 }
 
 function writeConstants(
@@ -265,35 +205,7 @@ function makeReport(
   }
 }
 
-async function assertFolder(path: string): Promise<void> {
-  const stats = await stat(path).catch(() => undefined)
-  if (stats?.isDirectory() === true) return
-  throw new AppError('CHECKPOINT_NOT_FOUND', {
-    subject: path,
-    problem: stats === undefined ? 'there is no such folder' : 'this is not a folder',
-    remedy: 'give the folder of an export',
-  })
-}
-
 async function readLegacy(folder: NodeCheckpointFolder): Promise<JsonObject | undefined> {
   if ((await folder.sizeOf(LEGACY_NAME)) === undefined) return undefined
   return parseJsonObject(await folder.readAll(LEGACY_NAME, MAX_LEGACY_BYTES), LEGACY_NAME)
-}
-
-async function openSource(path: string): Promise<FileHandle> {
-  try {
-    return await open(path, 'r')
-  } catch (error: unknown) {
-    throw fromFsError(error, path, 'read')
-  }
-}
-
-async function checkDisk(output: OutputFolder, neededBytes: number): Promise<void> {
-  const freeBytes = await freeDiskBytes(dirname(output.finalPath))
-  if (freeBytes === undefined || freeBytes >= neededBytes) return
-  throw new AppError('DISK_FULL', {
-    subject: dirname(output.finalPath),
-    problem: `the export needs ${formatBytes(neededBytes, 'en')}, ${formatBytes(freeBytes, 'en')} are free`,
-    remedy: 'free some space or choose another output folder',
-  })
 }

@@ -157,7 +157,7 @@ export class ExportSweep {
 
   private toWorkerTask(task: ExportTask, locate: (slice: TensorSlice) => SourceBytes): WorkerTask {
     if (task.kind === 'copy') {
-      const { source, convertTo } = task
+      const { source, convertTo, table } = task
       return {
         kind: 'copy',
         sourceName: source.name,
@@ -166,6 +166,7 @@ export class ExportSweep {
         output: this.place(task.output),
         convertTo,
         columns: matrixColumns(task),
+        table,
       }
     }
     const members = task.members.map((member) => this.toWorkerMember(member, locate))
