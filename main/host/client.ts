@@ -3,6 +3,7 @@
  * whoever waits and into failed jobs for whoever watches. Knows the process only as a HostProcess, so tests need no Electron.
  */
 import { AppError } from '../../shared/errors/app-error.ts'
+import { CrashedChecks } from './crashed-checks.ts'
 import { CrashedJobs } from './crashed-jobs.ts'
 import type { HostApi, HostEvents, HostMessage, HostRequestMessage, HostRoute } from './host-api.ts'
 
@@ -35,6 +36,7 @@ export class HostClient {
   readonly #options: HostClientOptions
   readonly #waiting = new Map<number, Waiting>()
   readonly #jobs = new CrashedJobs()
+  readonly #checks = new CrashedChecks()
   #process: HostProcess | undefined
   #nextSeq = 1
   #crashes = 0
@@ -61,6 +63,12 @@ export class HostClient {
     'job.get_log': async (input) => this.#jobs.crashedLog(input.jobId) ?? this.#call('job.get_log', input),
     'partial.list': (input) => this.#call('partial.list', input),
     'partial.remove': (input) => this.#call('partial.remove', input),
+    'check.start': (input) => this.#call('check.start', input),
+    'check.cancel': (input) => this.#call('check.cancel', input),
+    'check.get': (input) => this.#call('check.get', input),
+    'check.result': (input) => this.#call('check.result', input),
+    'report.get': (input) => this.#call('report.get', input),
+    'report.get_page': (input) => this.#call('report.get_page', input),
     'host.shutdown': () => this.shutdown(),
   }
 
@@ -147,7 +155,8 @@ export class HostClient {
 
   #relay<E extends keyof HostEvents>(event: E, payload: unknown): void {
     const known = payload as HostEvents[E]
-    this.#jobs.observe(event, known)
+    if ('checkId' in known) this.#checks.observe(known)
+    else this.#jobs.observe(event, known)
     this.#options.emit(event, known)
   }
 
@@ -161,6 +170,7 @@ export class HostClient {
     this.#crashes += 1
     this.#options.log('error', `engine host ended with code ${String(code)}`)
     for (const snapshot of this.#jobs.fail(error)) this.#options.emit('job.snapshot', snapshot)
+    for (const snapshot of this.#checks.fail(error)) this.#options.emit('check.snapshot', snapshot)
   }
 }
 

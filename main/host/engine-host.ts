@@ -7,6 +7,8 @@ import { listTensors, summariseCheckpoint } from '../engine/checkpoint/summarise
 import { planExport } from '../engine/pipeline/plan-export.ts'
 import { summarisePlan } from '../engine/pipeline/summarise-plan.ts'
 import { listRecipes, loadRecipe } from '../engine/recipes/load-recipe.ts'
+import { checkRoutes } from './checks/check-routes.ts'
+import { Checks } from './checks/checks.ts'
 import type { HostApi, HostEvents, HostStartRequest } from './host-api.ts'
 import type { JobEnvironment } from './jobs/job-observer.ts'
 import { JobRecord } from './jobs/job-record.ts'
@@ -30,6 +32,9 @@ const MAX_OPENED = 4
 export function createEngineHost(options: EngineHostOptions): HostApi {
   const jobs = new Map<JobId, ControlledJob>()
   const opened = new Map<string, OpenedModel>()
+  const checks = new Checks((snapshot) => {
+    options.emit('check.snapshot', snapshot)
+  })
 
   const find = (jobId: JobId): ControlledJob => {
     const job = jobs.get(jobId)
@@ -42,6 +47,13 @@ export function createEngineHost(options: EngineHostOptions): HostApi {
     }
     return job
   }
+
+  const control =
+    (action: 'pause' | 'continue' | 'cancel') =>
+    ({ jobId }: { readonly jobId: JobId }): Promise<void> => {
+      find(jobId)[action]()
+      return Promise.resolve()
+    }
 
   const reuse = async (checkpointPath: string): Promise<OpenedModel> => {
     const present = opened.get(checkpointPath)
@@ -87,24 +99,17 @@ export function createEngineHost(options: EngineHostOptions): HostApi {
     'device.list': () => probeDevices(options.environment.deviceWorkerFile),
     'job.start': (request) => Promise.resolve({ jobId: startJob(request, options, jobs) }),
     'job.preflight': (request) => preflight(request, options.environment),
-    'job.pause': ({ jobId }) => {
-      find(jobId).pause()
-      return Promise.resolve()
-    },
-    'job.continue': ({ jobId }) => {
-      find(jobId).continue()
-      return Promise.resolve()
-    },
-    'job.cancel': ({ jobId }) => {
-      find(jobId).cancel()
-      return Promise.resolve()
-    },
+    'job.pause': control('pause'),
+    'job.continue': control('continue'),
+    'job.cancel': control('cancel'),
     'job.get': ({ jobId }) => Promise.resolve(find(jobId).record.snapshot()),
     'job.list': () => Promise.resolve([...jobs.values()].map(({ record }) => record.snapshot())),
     'job.get_log': ({ jobId }) => Promise.resolve(find(jobId).record.logLines),
     'partial.list': ({ folders }) => listPartials(folders),
     'partial.remove': ({ partialPath }) => removePartialRun(partialPath),
+    ...checkRoutes(checks),
     async 'host.shutdown'() {
+      await checks.stop()
       for (const job of jobs.values()) job.cancel()
       await Promise.all([...jobs.values()].map(({ done }) => done))
     },

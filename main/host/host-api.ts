@@ -2,7 +2,9 @@
  * What the engine host offers to whoever has authority over paths: Electron main (across a utility process), the browser server and the
  * command line (in process). Paths are real, absolute and already granted; the renderer never gets here directly.
  */
+import type { CheckId, CheckResult, CheckSnapshot } from '../../shared/domain/check.ts'
 import type { CheckpointSummary, TensorPage } from '../../shared/domain/checkpoint-summary.ts'
+import type { ExportReport } from '../../shared/domain/export-report.ts'
 import type { JobId, JobLogLine, JobSnapshot } from '../../shared/domain/job.ts'
 import type { PartialState } from '../../shared/domain/partial-run.ts'
 import type { PlanSummary } from '../../shared/domain/plan-summary.ts'
@@ -23,6 +25,19 @@ export interface HostStartRequest {
   /** Continue an unfinished run of the same identity; start anew when there is none. */
   readonly canResume?: boolean | undefined
 }
+
+/** A long reading; see shared/domain/check.ts. */
+export type HostCheckRequest =
+  | {
+      readonly kind: 'verify'
+      readonly exportPath: string
+      /** The checkpoint it was made from; undefined = values are checked by themselves. */
+      readonly sourcePath: string | undefined
+      /** Put the outcome into the export's report. */
+      readonly shouldRecord: boolean
+    }
+  | { readonly kind: 'compare'; readonly leftPath: string; readonly rightPath: string }
+  | { readonly kind: 'inspect'; readonly checkpointPath: string; readonly tensor: string }
 
 /** An unfinished run on disk; see PartialRun. */
 export interface HostPartial {
@@ -75,6 +90,15 @@ export interface HostApi {
   'partial.list'(input: { readonly folders: readonly string[] }): Promise<readonly HostPartial[]>
   /** Throws PARTIAL_UNKNOWN when the folder carries no journal of ours, OUTPUT_IN_USE while a run writes it. */
   'partial.remove'(input: { readonly partialPath: string }): Promise<void>
+  'check.start'(input: HostCheckRequest): Promise<{ readonly checkId: CheckId }>
+  'check.cancel'(input: { readonly checkId: CheckId }): Promise<void>
+  'check.get'(input: { readonly checkId: CheckId }): Promise<CheckSnapshot>
+  /** Throws CHECK_UNKNOWN unless it has succeeded. */
+  'check.result'(input: { readonly checkId: CheckId }): Promise<CheckResult>
+  /** `quantmill/report.json` of an export. Throws REPORT_INVALID. */
+  'report.get'(input: { readonly exportPath: string }): Promise<ExportReport>
+  /** The same as a page of its own. */
+  'report.get_page'(input: { readonly exportPath: string }): Promise<string>
   /** Stops every job cooperatively and releases the device; resolves when no native code runs any more. */
   'host.shutdown'(input: Record<string, never>): Promise<void>
 }
@@ -98,6 +122,12 @@ const HOST_ROUTES = {
   'job.get_log': true,
   'partial.list': true,
   'partial.remove': true,
+  'check.start': true,
+  'check.cancel': true,
+  'check.get': true,
+  'check.result': true,
+  'report.get': true,
+  'report.get_page': true,
   'host.shutdown': true,
 } as const satisfies Record<HostRoute, true>
 
@@ -108,6 +138,7 @@ export function isHostRoute(text: string): text is HostRoute {
 export interface HostEvents {
   readonly 'job.snapshot': JobSnapshot
   readonly 'job.log': JobLogLine
+  readonly 'check.snapshot': CheckSnapshot
 }
 
 /** Messages between Electron main and the host process (structured clone). */

@@ -1,5 +1,6 @@
 /** Where events of the host and of the surface meet their listeners (windows, open event streams). One per process, passed as a value. */
 import type { AppEvents, EventName } from '../../shared/contract/routes.ts'
+import type { CheckSnapshot } from '../../shared/domain/check.ts'
 import type { JobLogLine, JobSnapshot } from '../../shared/domain/job.ts'
 import type { HostEvents } from '../host/host-api.ts'
 import { withoutStack } from './without-stack.ts'
@@ -16,8 +17,9 @@ export class EventHub {
 
   /** For events of the host. Stacks stay behind: they name files of the installation. */
   emitFromHost<E extends keyof HostEvents>(event: E, payload: HostEvents[E]): void
-  emitFromHost(_event: keyof HostEvents, payload: JobSnapshot | JobLogLine): void {
-    if ('state' in payload) this.emit('job.snapshot', withoutStack(payload))
+  emitFromHost(_event: keyof HostEvents, payload: JobSnapshot | JobLogLine | CheckSnapshot): void {
+    if ('checkId' in payload) this.emit('check.snapshot', withoutStack(payload))
+    else if ('state' in payload) this.emit('job.snapshot', withoutStack(payload))
     else this.emit('job.log', payload)
   }
 

@@ -1,8 +1,12 @@
-import type { JobSnapshot } from '../../shared/domain/job.ts'
-import { withoutStack as errorWithoutStack } from '../../shared/errors/app-error.ts'
+import type { SerialisedError } from '../../shared/errors/app-error.ts'
+
+interface Snapshot {
+  readonly state: { readonly kind: string; readonly error?: SerialisedError }
+}
 
 /** The snapshot as the renderer may see it: a failure without the stack, which names files of the installation. */
-export function withoutStack(snapshot: JobSnapshot): JobSnapshot {
-  if (snapshot.state.kind !== 'failed') return snapshot
-  return { ...snapshot, state: { kind: 'failed', error: errorWithoutStack(snapshot.state.error) } }
+export function withoutStack<S extends Snapshot>(snapshot: S): S {
+  if (snapshot.state.error === undefined) return snapshot
+  const { code, kind, subject, problem, remedy } = snapshot.state.error
+  return { ...snapshot, state: { ...snapshot.state, error: { code, kind, subject, problem, remedy } } }
 }

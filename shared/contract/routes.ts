@@ -1,7 +1,9 @@
 /** What each route answers and which events exist. Types only: the renderer imports this file, never the schemas' values. */
 import type { AppCommandId } from '../domain/app-command.ts'
 import type { AppInfo, FolderListing, PathGrant } from '../domain/app-info.ts'
+import type { CheckId, CheckResult, CheckSnapshot } from '../domain/check.ts'
 import type { CheckpointSummary, TensorPage } from '../domain/checkpoint-summary.ts'
+import type { ExportReport } from '../domain/export-report.ts'
 import type { JobId, JobLogLine, JobSnapshot } from '../domain/job.ts'
 import type { LibraryEntry } from '../domain/library.ts'
 import type { PartialRun } from '../domain/partial-run.ts'
@@ -36,6 +38,14 @@ export interface RouteOutputs {
   'job.partials': readonly PartialRun[]
   'job.resume_partial': { readonly jobId: JobId }
   'job.remove_partial': undefined
+  'job.grant_output': PathGrant
+  'check.start': { readonly checkId: CheckId }
+  'check.cancel': undefined
+  'check.get': CheckSnapshot
+  'check.result': CheckResult
+  'report.get': ExportReport
+  /** A whole HTML file without references. */
+  'report.get_page': string
   'settings.get': Settings
   'settings.update': Settings
   'settings.set_output_folder': Settings
@@ -51,6 +61,8 @@ export interface AppEvents {
   /** At most ten a second per job, plus one for each change of state. */
   'job.snapshot': JobSnapshot
   'job.log': JobLogLine
+  /** At most ten a second per check, plus its end. */
+  'check.snapshot': CheckSnapshot
   /** A folder dropped on the window became a grant. */
   'grant.dropped': PathGrant
   /** Chosen from the native menu. */

@@ -13,6 +13,7 @@ import { NUMBER_LOCALES, THEME_CHOICES } from '../domain/settings.ts'
 const shortText = z.string().check(z.minLength(1), z.maxLength(256))
 export const grantIdSchema = z.string().check(z.regex(/^g_[A-Za-z0-9_-]{8,64}$/))
 export const jobIdSchema = z.string().check(z.regex(/^j_[A-Za-z0-9_-]{1,64}$/))
+export const checkIdSchema = z.string().check(z.regex(/^v_[A-Za-z0-9_-]{1,64}$/))
 const partialIdSchema = z.string().check(z.regex(/^p_[A-Za-z0-9_-]{1,64}$/))
 export const libraryEntryIdSchema = z.string().check(z.regex(/^l_[A-Za-z0-9_-]{1,64}$/))
 export const calibrationSetIdSchema = z.string().check(z.regex(/^c_[A-Za-z0-9_-]{1,64}$/))
@@ -50,6 +51,28 @@ export const preferencesSchema = z.strictObject({
   workers: wholeNumber(0, 256),
   memoryLimitBytes: wholeNumber(0, Number.MAX_SAFE_INTEGER),
 })
+
+/** The export of a run of this session, or a folder that was granted. */
+const exportSchema = z.union([
+  z.strictObject({ jobId: jobIdSchema }),
+  z.strictObject({ grantId: grantIdSchema }),
+])
+
+const checkSchema = z.discriminatedUnion('kind', [
+  /** Of a run: against the checkpoint it read, and kept in its report. */
+  z.strictObject({ kind: z.literal('verify_run'), jobId: jobIdSchema }),
+  z.strictObject({
+    kind: z.literal('verify'),
+    grantId: grantIdSchema,
+    sourceGrantId: z.optional(grantIdSchema),
+  }),
+  z.strictObject({ kind: z.literal('compare'), leftGrantId: grantIdSchema, rightGrantId: grantIdSchema }),
+  z.strictObject({
+    kind: z.literal('inspect'),
+    grantId: grantIdSchema,
+    tensor: z.string().check(z.minLength(1), z.maxLength(4_096)),
+  }),
+])
 
 const startSchema = z.strictObject({
   grantId: grantIdSchema,
@@ -97,6 +120,14 @@ export const REQUEST_SCHEMAS = {
     calibrationGrantId: z.optional(grantIdSchema),
   }),
   'job.remove_partial': z.strictObject({ partialId: partialIdSchema }),
+  /** A grant for the export of a run, as for any other checkpoint. */
+  'job.grant_output': z.strictObject({ jobId: jobIdSchema }),
+  'check.start': checkSchema,
+  'check.cancel': z.strictObject({ checkId: checkIdSchema }),
+  'check.get': z.strictObject({ checkId: checkIdSchema }),
+  'check.result': z.strictObject({ checkId: checkIdSchema }),
+  'report.get': exportSchema,
+  'report.get_page': exportSchema,
   'settings.get': z.strictObject({}),
   'settings.update': z.strictObject({ change: z.partial(preferencesSchema) }),
   /** undefined = beside the checkpoint. */

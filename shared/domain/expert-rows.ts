@@ -26,7 +26,7 @@ export function summariseRows(rows: ExpertRows): RowsSummary {
   let most = -Infinity
   for (const row of rows) {
     for (const value of row ?? []) {
-      if (value === null || Number.isNaN(value)) continue
+      if (typeof value !== 'number' || Number.isNaN(value)) continue
       count += 1
       if (value === 0) zeros += 1
       if (value < least) least = value
@@ -41,7 +41,7 @@ export function largestValues(rows: ExpertRows, count: number): readonly ExpertV
   const kept: ExpertValue[] = []
   rows.forEach((row, layerIndex) => {
     row?.forEach((value, expertIndex) => {
-      if (value === null || Number.isNaN(value)) return
+      if (typeof value !== 'number' || Number.isNaN(value)) return
       if (kept.length === count && value <= (kept.at(-1)?.value ?? -Infinity)) return
       const place = kept.findIndex((other) => other.value < value)
       kept.splice(place === -1 ? kept.length : place, 0, { layerIndex, expertIndex, value })

@@ -40,7 +40,7 @@ export interface TensorParallelResult {
   readonly isDivisible: boolean
   readonly problemCount: number
   /** First module that cannot be divided and why; undefined when all can. */
-  readonly problem: string | undefined
+  readonly problem?: string | undefined
 }
 
 export interface VerifyReport {

@@ -28,6 +28,8 @@ export const ERROR_KINDS = {
   GRANT_UNKNOWN: 'input',
   JOB_UNKNOWN: 'input',
   JOB_RUNNING: 'input',
+  CHECK_UNKNOWN: 'input',
+  REPORT_INVALID: 'data',
   PARTIAL_UNKNOWN: 'input',
   // data: the file is wrong, permanently
   SAFETENSORS_HEADER_INVALID: 'data',

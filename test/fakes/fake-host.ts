@@ -1,5 +1,8 @@
 /** A host that records calls and answers with the smallest value of each type. Overrides replace single routes. */
 import type { JobId, JobSnapshot } from '../../shared/domain/job.ts'
+import type { CheckId } from '../../shared/domain/check.ts'
+import type { CompareReport } from '../../shared/domain/compare-report.ts'
+import type { ExportReport } from '../../shared/domain/export-report.ts'
 import type { CheckpointSummary } from '../../shared/domain/checkpoint-summary.ts'
 import type { PlanSummary } from '../../shared/domain/plan-summary.ts'
 import type { HostApi } from '../../main/host/host-api.ts'
@@ -47,6 +50,18 @@ export function createFakeHost(overrides: Partial<HostApi> = {}): FakeHost {
     'job.get_log': () => Promise.resolve([]),
     'partial.list': () => Promise.resolve([]),
     'partial.remove': () => Promise.resolve(),
+    'check.start': () => Promise.resolve({ checkId: 'v_1' as CheckId }),
+    'check.cancel': () => Promise.resolve(),
+    'check.get': () =>
+      Promise.resolve({
+        checkId: 'v_1' as CheckId,
+        state: { kind: 'running' },
+        doneBytes: 0,
+        totalBytes: 0,
+      }),
+    'check.result': () => Promise.resolve({ kind: 'compare', report: {} as CompareReport }),
+    'report.get': () => Promise.resolve({} as ExportReport),
+    'report.get_page': () => Promise.resolve('<!doctype html>'),
     'host.shutdown': () => Promise.resolve(),
     ...overrides,
   }

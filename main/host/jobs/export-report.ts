@@ -1,27 +1,16 @@
-/** `quantmill/report.json` and `report.html` of an export. */
-import { basename, join } from 'node:path'
-import {
-  EXPORT_REPORT_SCHEMA,
-  REPORT_FILE,
-  REPORT_PAGE_FILE,
-  type ExportReport,
-  type VerifyOutcome,
-  type VerifyScope,
-} from '../../../shared/domain/export-report.ts'
-import type { VerifyReport } from '../../../shared/domain/verify-report.ts'
-import { reportPage } from '../../engine/export/report/report-page.ts'
+/** What a run knows about its export, as `quantmill/report.json` keeps it. */
+import { basename } from 'node:path'
+import { EXPORT_REPORT_SCHEMA, type ExportReport } from '../../../shared/domain/export-report.ts'
 import { serveCommands } from '../../engine/export/serve-commands.ts'
 import { NodeCheckpointFolder } from '../../engine/io/node/checkpoint-folder.ts'
 import { summarisePlan } from '../../engine/pipeline/summarise-plan.ts'
 import { verifyExport } from '../../engine/verify/verify-export.ts'
+import { verifyOutcome } from '../report/verify-outcome.ts'
 import { expertStatistics } from './expert-statistics.ts'
 import { runFindings } from './make-report.ts'
-import { writeSmallFile, type OutputFolder } from './output-folder.ts'
+import type { OutputFolder } from './output-folder.ts'
 import type { RunParts } from './run-parts.ts'
 import { uncoveredExperts } from './uncovered-experts.ts'
-
-/** The folder that a run leaves inside an export. */
-export const OWN_FOLDER = 'quantmill'
 
 /** Verifies headers and configuration of the sealed shards on the way. */
 export async function makeExportReport(parts: RunParts, output: OutputFolder): Promise<ExportReport> {
@@ -67,17 +56,4 @@ export async function makeExportReport(parts: RunParts, output: OutputFolder): P
     serveCommands: serveCommands(plan, model, `./${name}`),
     verification: verifyOutcome(verified, 'headers'),
   }
-}
-
-/** Without the paths of this machine. */
-export function verifyOutcome(report: VerifyReport, scope: VerifyScope): VerifyOutcome {
-  const { displayPath: _displayPath, sourcePath: _sourcePath, ...outcome } = report
-  return { ...outcome, scope }
-}
-
-/** Writes both forms into `<folder>/quantmill`, replacing older ones. Throws DISK_FULL, PERMISSION_DENIED, WRITE_FAILED. */
-export async function writeReports(folderPath: string, report: ExportReport): Promise<void> {
-  const own = join(folderPath, OWN_FOLDER)
-  await writeSmallFile(join(own, REPORT_FILE), `${JSON.stringify(report)}\n`)
-  await writeSmallFile(join(own, REPORT_PAGE_FILE), reportPage(report))
 }

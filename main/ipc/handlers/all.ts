@@ -1,6 +1,7 @@
 import type { HandlerTable } from '../handler-table.ts'
 import type { Surface } from '../surface.ts'
 import { appHandlers } from './app.ts'
+import { checkHandlers } from './checks.ts'
 import { checkpointHandlers } from './checkpoints.ts'
 import { grantHandlers } from './grants.ts'
 import { OutputPaths } from '../output-paths.ts'
@@ -23,6 +24,7 @@ export function createHandlers(surface: Surface): HandlerTable {
     ...checkpointHandlers(surface, library),
     ...jobHandlers(surface, outputs),
     ...partialHandlers(surface, outputs),
+    ...checkHandlers(surface, outputs),
     ...settingsHandlers(new SettingsStore(userData, grants), library),
   }
 }

@@ -7,11 +7,18 @@ export class EventListeners {
   readonly #sets: ListenerSets = {
     'job.snapshot': new Set(),
     'job.log': new Set(),
+    'check.snapshot': new Set(),
     'grant.dropped': new Set(),
     'app.command': new Set(),
   }
 
-  static readonly names: readonly EventName[] = ['job.snapshot', 'job.log', 'grant.dropped', 'app.command']
+  static readonly names: readonly EventName[] = [
+    'job.snapshot',
+    'job.log',
+    'check.snapshot',
+    'grant.dropped',
+    'app.command',
+  ]
 
   add<E extends EventName>(event: E, listener: (payload: AppEvents[E]) => void): () => void {
     const set: Set<(payload: AppEvents[E]) => void> = this.#sets[event]
