@@ -11,6 +11,7 @@ import type { RunCost } from '../engine/calibration/resident/device-graphs.ts'
 import type { CalibrationStats } from '../engine/calibration/stats.ts'
 import type { DeviceInfo } from '../engine/device/probe-devices.ts'
 import type { MoeModel } from '../engine/models/moe-model.ts'
+import type { FileSeal } from '../engine/io/node/boundary-file.ts'
 import type { DeviceKind } from '../engine/onnx/graph-runtime.ts'
 import type { MessagePort } from 'node:worker_threads'
 
@@ -20,6 +21,18 @@ export interface StatePlaces {
   readonly limitBytes: number
   /** File for the rest; made when it is needed, gone when the work ends. */
   readonly scratchPath: string
+}
+
+/** A calibration state that an earlier attempt kept. */
+export interface KeptState extends FileSeal {
+  readonly path: string
+}
+
+/** What `start` went on from. */
+export interface Continued {
+  readonly layersDone: number
+  /** Statistics of these layers, as a calibration dump. */
+  readonly stats: Uint8Array<ArrayBuffer>
 }
 
 export interface StartCalibration {
@@ -35,6 +48,10 @@ export interface StartCalibration {
   readonly gpuBudgetBytes?: number | undefined
   /** Default: everything in memory. */
   readonly states?: StatePlaces | undefined
+  /** States to go on from, the first that is what it should be. Default: none, from the embeddings. */
+  readonly kept?: readonly KeptState[] | undefined
+  /** Digest of what hidden states depend on beside checkpoint and version: data and device. Default: ''. */
+  readonly inputs?: string | undefined
 }
 
 export interface ScoutSamples {
@@ -76,7 +93,17 @@ export interface DeviceCalls {
   load_data: { input: CalibrationRequest; output: CalibrationData }
   /** Which samples reach every expert, see choose-samples.ts; a forward pass over all of them. */
   scout: { input: ScoutSamples; output: SampleChoice & { readonly bytesRead: number } }
-  start: { input: StartCalibration; output: { readonly tokenCount: number } }
+  start: {
+    input: StartCalibration
+    output: {
+      readonly tokenCount: number
+      readonly continued: Continued | undefined
+      /** Why states that were kept were not used. */
+      readonly unusable: readonly string[]
+    }
+  }
+  /** Writes the state before layer `layersDone`, with the statistics so far, to a file that the host makes durable. */
+  keep_state: { input: Continued & { readonly path: string }; output: FileSeal }
   run_layer: { input: { readonly layerIndex: number }; output: CalibrationStats }
   finish: {
     input: undefined

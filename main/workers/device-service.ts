@@ -1,5 +1,6 @@
 /** What the device worker does, request by request. Holds the one runtime and the one calibration of this thread. */
 import { AppError, invariant } from '../../shared/errors/app-error.ts'
+import type { BoundaryKey } from '../engine/calibration/boundary.ts'
 import { Calibrator } from '../engine/calibration/calibrator.ts'
 import { chooseSamples } from '../engine/calibration/coverage/choose-samples.ts'
 import { scoutRouting } from '../engine/calibration/coverage/scout-routing.ts'
@@ -8,9 +9,10 @@ import { evaluatePerplexity } from '../engine/calibration/evaluate-perplexity.ts
 import type { ForwardOptions } from '../engine/calibration/layer-pass.ts'
 import { OrtRuntime } from '../engine/device/ort-runtime.ts'
 import { listDevices } from '../engine/device/probe-devices.ts'
+import { loadBoundary, saveBoundary, type FileSeal } from '../engine/io/node/boundary-file.ts'
 import { DescriptorReader } from '../engine/io/node/descriptor-reader.ts'
 import { CalibrationSources } from './calibration-sources.ts'
-import type { DeviceCallName, DeviceCalls, DeviceRequest } from './device-protocol.ts'
+import type { Continued, DeviceCallName, DeviceCalls, DeviceRequest, KeptState } from './device-protocol.ts'
 import { ScratchOwner } from './scratch-owner.ts'
 
 type Output = DeviceCalls[DeviceCallName]['output']
@@ -24,6 +26,7 @@ export interface ServiceControl {
 interface Calibration {
   readonly calibrator: Calibrator
   readonly sources: CalibrationSources
+  readonly key: BoundaryKey
 }
 
 export class DeviceService {
@@ -56,6 +59,8 @@ export class DeviceService {
         return this.start(request.input)
       case 'run_layer':
         return this.current().calibrator.runLayer(request.input.layerIndex, control)
+      case 'keep_state':
+        return this.keep(request.input)
       case 'finish':
         return this.finish(control)
       case 'evaluate':
@@ -93,9 +98,12 @@ export class DeviceService {
         stateMemory: this.scratch.stateMemory(input.states),
         ...this.weightsFrom(sources),
       })
-      this.calibration = { calibrator, sources }
-      await calibrator.embed()
-      return { tokenCount: calibrator.tokenCount }
+      const { tokenCount } = calibrator
+      const key = { inputs: input.inputs ?? '', tokenCount, hiddenSize: model.text.hiddenSize }
+      this.calibration = { calibrator, sources, key }
+      const { continued, unusable } = await this.restore(input.kept ?? [])
+      if (continued === undefined) await calibrator.embed()
+      return { tokenCount, continued, unusable }
     } catch (error: unknown) {
       if (this.calibration === undefined) {
         sources.close()
@@ -140,6 +148,29 @@ export class DeviceService {
         },
       },
     }
+  }
+
+  /** Goes on from the first state that can be used. */
+  private async restore(
+    kept: readonly KeptState[],
+  ): Promise<{ readonly continued: Continued | undefined; readonly unusable: readonly string[] }> {
+    const { calibrator, key } = this.current()
+    const unusable: string[] = []
+    for (const state of kept) {
+      try {
+        return { continued: await loadBoundary(state.path, state, key, calibrator), unusable }
+      } catch (error: unknown) {
+        const { code, problem } = AppError.from(error)
+        if (code !== 'JOURNAL_INVALID' && code !== 'READ_FAILED') throw error
+        unusable.push(`${state.path}: ${problem}`)
+      }
+    }
+    return { continued: undefined, unusable }
+  }
+
+  private keep({ path, ...boundary }: DeviceCalls['keep_state']['input']): Promise<FileSeal> {
+    const { calibrator, key } = this.current()
+    return saveBoundary(path, key, boundary, calibrator)
   }
 
   private async finish(control: ServiceControl): Promise<DeviceCalls['finish']['output']> {

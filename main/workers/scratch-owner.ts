@@ -1,31 +1,29 @@
-/** The scratch file of the device worker: at most one at a time, made when states do not fit, gone when the work that needed it ends. */
+/** Scratch files of the device worker: one for every pass whose states do not fit, gone when the work that needed them ends. */
 import type { StateMemory } from '../engine/calibration/stored-states.ts'
 import { NodeScratchFile } from '../engine/io/node/scratch-file.ts'
 import type { StatePlaces } from './device-protocol.ts'
 
 export class ScratchOwner {
-  private file: NodeScratchFile | undefined
+  private readonly files: NodeScratchFile[] = []
 
   /** Bytes written since the last `close`. */
   get spilledBytes(): number {
-    return this.file?.bytesWritten ?? 0
+    return this.files.reduce((sum, { bytesWritten }) => sum + bytesWritten, 0)
   }
 
-  /** A pass that takes over from another one, after a GPU was lost, gets a new file. */
   stateMemory(places: StatePlaces | undefined): StateMemory | undefined {
     if (places === undefined) return undefined
     return {
       limitBytes: places.limitBytes,
       openScratch: () => {
-        this.close()
-        this.file = new NodeScratchFile(places.scratchPath)
-        return this.file
+        const file = new NodeScratchFile(`${places.scratchPath}.${String(this.files.length)}`)
+        this.files.push(file)
+        return file
       },
     }
   }
 
   close(): void {
-    this.file?.close()
-    this.file = undefined
+    for (const file of this.files.splice(0)) file.close()
   }
 }

@@ -6,7 +6,7 @@ import { DOWN_SITE, GATE_UP_SITE } from './forward/experts.ts'
 import { KEY_SITE, VALUE_SITE } from './forward/full-attention.ts'
 import type { AmaxSink } from './graph-cache.ts'
 import type { MicroBatch } from './hidden-states.ts'
-import type { ForwardOptions, LayerControl, LayerPass } from './layer-pass.ts'
+import type { ForwardOptions, LayerControl, LayerPass, StateRows } from './layer-pass.ts'
 
 export type CalibratorOptions = Omit<ForwardOptions, 'shouldObserve'>
 
@@ -108,6 +108,15 @@ export class Calibrator {
       stats = mergeStats(stats, await this.runLayer(layer, control))
     }
     return mergeStats(stats, await this.finish(control))
+  }
+
+  exportStates(take: StateRows): Promise<void> {
+    return this.forward.exportStates(take)
+  }
+
+  /** Instead of embed. */
+  importStates(fill: StateRows): Promise<void> {
+    return this.forward.importStates(fill)
   }
 
   /** Frees the graphs; also after a failure. */

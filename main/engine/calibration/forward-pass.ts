@@ -16,7 +16,13 @@ import { rotaryFeeds } from './forward/rotary-table.ts'
 import { queryBlocks } from './forward/query-blocks.ts'
 import { GraphCache, f32Output, type AmaxSink, type GraphVariant } from './graph-cache.ts'
 import type { MicroBatch, RoutedRows } from './hidden-states.ts'
-import { DEFAULT_UNIT_BYTES, type ForwardOptions, type LayerControl, type LayerPass } from './layer-pass.ts'
+import {
+  DEFAULT_UNIT_BYTES,
+  type ForwardOptions,
+  type LayerControl,
+  type LayerPass,
+  type StateRows,
+} from './layer-pass.ts'
 import { prepareWeight } from './prepare-weight.ts'
 import { RoutingTable } from './routing-table.ts'
 import { StoredStates } from './stored-states.ts'
@@ -113,6 +119,23 @@ export class ForwardPass implements LayerPass {
 
   readStates(): Promise<void> {
     return Promise.resolve()
+  }
+
+  exportStates(take: StateRows): Promise<void> {
+    return Promise.resolve().then(() => {
+      for (const { firstRow, hidden } of this.batches) take(firstRow, hidden)
+    })
+  }
+
+  importStates(fill: StateRows): Promise<void> {
+    return Promise.resolve().then(() => {
+      for (const [index, { batch, time, firstRow }] of this.batches.entries()) {
+        const rows = this.gathered.take(batch * time * this.options.model.text.hiddenSize)
+        fill(firstRow, rows)
+        this.states.hidden.write(index, rows)
+        this.gathered.reset()
+      }
+    })
   }
 
   /** Frees the graphs. Idempotent. */

@@ -66,6 +66,8 @@ export interface ExpertProbe {
   take(expert: number, outputs: Float32Array): void
 }
 
+export type StateRows = (firstRow: number, hidden: Float32Array<ArrayBuffer>) => void
+
 export interface LayerPass {
   /** `hidden` and `normed` are current where the activations live on this side, otherwise only after readStates and runFinalNorm. */
   readonly batches: readonly MicroBatch[]
@@ -81,6 +83,10 @@ export interface LayerPass {
   runLayer(layerIndex: number, sink: AmaxSink, control?: LayerControl): Promise<RoutingTable>
   /** Final norm of the hidden states; without observers also into `normed` of every micro-batch. */
   runFinalNorm(sink: AmaxSink, control?: LayerControl): Promise<void>
+  /** Hands on the hidden states as they are now, f32 [rows, H] of the tokens from `firstRow` on, in order; each is valid during the call. */
+  exportStates(take: StateRows): Promise<void>
+  /** Instead of embed: `fill` overwrites f32 [rows, H] with the hidden states of the tokens from `firstRow` on. May ask again from the start. */
+  importStates(fill: StateRows): Promise<void>
   /** Brings the hidden states into `hidden` of every micro-batch. */
   readStates(): Promise<void>
   /** Frees graphs and device memory. Idempotent. */

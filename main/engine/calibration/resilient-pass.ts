@@ -5,7 +5,7 @@
 import { AppError } from '../../../shared/errors/app-error.ts'
 import type { AmaxSink } from './graph-cache.ts'
 import type { MicroBatch } from './hidden-states.ts'
-import type { DeviceFallback, ForwardOptions, LayerControl, LayerPass } from './layer-pass.ts'
+import type { DeviceFallback, ForwardOptions, LayerControl, LayerPass, StateRows } from './layer-pass.ts'
 import type { RoutingTable } from './routing-table.ts'
 
 type CreatePass = (options: ForwardOptions) => Promise<LayerPass>
@@ -19,6 +19,7 @@ export class ResilientPass implements LayerPass {
   private readonly fallback: DeviceFallback
   private readonly createPass: CreatePass
   private pass: LayerPass
+  private layersDone = 0
 
   private constructor(
     options: ForwardOptions,
@@ -56,15 +57,25 @@ export class ResilientPass implements LayerPass {
     return this.persist(undefined, {}, () => this.pass.embed())
   }
 
-  runLayer(layerIndex: number, sink: AmaxSink, control: LayerControl = {}): Promise<RoutingTable> {
-    return this.reported(layerIndex, sink, control, (collect) =>
+  async runLayer(layerIndex: number, sink: AmaxSink, control: LayerControl = {}): Promise<RoutingTable> {
+    const routing = await this.reported(layerIndex, sink, control, (collect) =>
       this.pass.runLayer(layerIndex, collect, control),
     )
+    this.layersDone = layerIndex + 1
+    return routing
   }
 
   runFinalNorm(sink: AmaxSink, control: LayerControl = {}): Promise<void> {
     const { layerCount } = this.options.model.text
     return this.reported(layerCount, sink, control, (collect) => this.pass.runFinalNorm(collect, control))
+  }
+
+  exportStates(take: StateRows): Promise<void> {
+    return this.persist(this.layersDone, {}, () => this.pass.exportStates(take))
+  }
+
+  importStates(fill: StateRows): Promise<void> {
+    return this.persist(undefined, {}, () => this.pass.importStates(fill))
   }
 
   readStates(): Promise<void> {

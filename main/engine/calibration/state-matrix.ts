@@ -4,6 +4,7 @@
  * where is fixed from the start: a cache that keeps what was used last would never have what comes next. Values do not depend on it.
  */
 import type { ScratchFile } from '../io/ports.ts'
+import { byteView } from '../tensor/byte-view.ts'
 import { addScaledRows, gatherRows, type RowSpan } from '../tensor/row-math.ts'
 import type { RoutedRows } from './hidden-states.ts'
 
@@ -123,13 +124,13 @@ export class StateMatrix {
   private fetch(firstRow: number, rows: number): Float32Array<ArrayBuffer> {
     const { file, baseBytes } = this.place()
     const values = this.transfer.subarray(0, rows * this.width)
-    file.read(bytesOf(values), baseBytes + firstRow * this.width * ITEM_BYTES)
+    file.read(byteView(values), baseBytes + firstRow * this.width * ITEM_BYTES)
     return values
   }
 
   private store(firstRow: number, values: Float32Array): void {
     const { file, baseBytes } = this.place()
-    file.write(bytesOf(values), baseBytes + firstRow * this.width * ITEM_BYTES)
+    file.write(byteView(values), baseBytes + firstRow * this.width * ITEM_BYTES)
   }
 
   private place(): SpillPlace {
@@ -142,8 +143,4 @@ export class StateMatrix {
     if (part === undefined) throw new Error(`there is no part ${String(index)}`)
     return part
   }
-}
-
-function bytesOf(values: Float32Array): Uint8Array {
-  return new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
 }

@@ -10,9 +10,12 @@ import { formatBytes } from '../../../shared/domain/format-text.ts'
 import { AppError } from '../../../shared/errors/app-error.ts'
 import type { CalibrationData } from '../../engine/calibration/data/calibration-input.ts'
 import type { TokenBatch } from '../../engine/calibration/hidden-states.ts'
+import { parseAmaxDump } from '../../engine/calibration/amax-dump.ts'
 import { mergeStats, EMPTY_STATS, type CalibrationStats } from '../../engine/calibration/stats.ts'
 import { readCalibrationFiles } from '../../engine/io/node/calibration-files.ts'
+import { byteView } from '../../engine/tensor/byte-view.ts'
 import type { QwenTextConfig } from '../../engine/models/qwen3_5-moe/text-config.ts'
+import type { DeviceCalls } from '../../workers/device-protocol.ts'
 import type { HostStartRequest } from '../host-api.ts'
 import { DeviceClient } from '../pool/device-client.ts'
 import { chooseDevice } from '../pool/probe-devices.ts'
@@ -24,8 +27,10 @@ import {
   type CoverageRequest,
   type CoveredData,
 } from './cover-experts.ts'
+import { CalibrationBoundaries } from './calibration-boundaries.ts'
 import { cancelled, type ExportSweep } from './export-sweep.ts'
 import type { JobEnvironment, JobObserver } from './job-observer.ts'
+import { digest } from './journal.ts'
 import { AMAX_LIMIT_BYTES, type PreparedRun } from './prepare-run.ts'
 import type { CalibrationOutcome } from './run-parts.ts'
 import { stateLimitBytes } from './state-memory.ts'
@@ -41,6 +46,7 @@ interface Stage {
   readonly observer: JobObserver
   readonly prepared: PreparedRun
   readonly work: WorkFolder
+  readonly boundaries: CalibrationBoundaries
 }
 
 /** Throws CANCELLED, what data and device say, and the first failure of an export task. */
@@ -67,14 +73,16 @@ export async function calibrateAndExport(
   const poll = setInterval(() => {
     if (observer.isCancelled()) client.cancel()
   }, CANCEL_POLL_MS)
+  const boundaries = new CalibrationBoundaries(work, device)
   try {
-    const stage = { client, exchange, observer, prepared, work }
-    const { tokenCount, ...started } = await startCalibration(stage, request, sources)
+    const stage = { client, exchange, observer, prepared, work, boundaries }
+    const { tokenCount, before, ...started } = await startCalibration(stage, request, sources)
     observer.log('info', `calibrating on ${device} with ${String(tokenCount)} tokens`)
-    const stats = await runLayers(stage, started.coverageSearch === undefined ? 0 : 1)
+    const stats = await runLayers(stage, before, started.coverageSearch === undefined ? 0 : 1)
     const notices = [...started.notices, ...shortNotices(started.coverageSearch, stats, observer)]
     const finished = await client.finishCalibration()
     await exchange.settle()
+    await boundaries.settle()
     observer.stageDone('calibrate')
     const { spilledBytes } = finished
     if (spilledBytes > 0) {
@@ -95,11 +103,19 @@ export async function calibrateAndExport(
   } finally {
     clearInterval(poll)
     await client.close()
+    await boundaries.settle().catch(() => undefined) // the run ends with its own error; this only saves work
     exchange.close()
   }
 }
 
+/** Where a calibration begins: at its first layer, or behind those that an earlier attempt finished. */
+interface Before {
+  readonly layersDone: number
+  readonly stats: CalibrationStats
+}
+
 interface Started {
+  readonly before: Before
   readonly tokenCount: number
   readonly notices: readonly string[]
   readonly coverageSearch: CoverageSearch | undefined
@@ -112,7 +128,7 @@ async function startCalibration(
   request: HostStartRequest,
   sources: readonly FileHandle[],
 ): Promise<Started> {
-  const { client, exchange, observer, prepared, work } = stage
+  const { client, exchange, observer, prepared, work, boundaries } = stage
   const { options } = request
   const { model } = prepared
   const shouldObserveChannels = options.statistics === 'full'
@@ -127,20 +143,45 @@ async function startCalibration(
     scratchPath: join(work.ownPath, SCRATCH_NAME),
   }
   const covered = await coverData(stage, request, data.batch, { descriptors, states })
-  const { tokenCount } = await client.startCalibration({
+  const batch = covered?.batch ?? data.batch
+  const { tokenCount, ...begun } = await client.startCalibration({
     model,
     descriptors,
-    batches: [covered?.batch ?? data.batch],
+    batches: [batch],
     shouldObserveChannels,
     unitPort: exchange.workerPort,
     states,
+    kept: boundaries.kept,
+    inputs: inputsOf(client.device, batch),
   })
   return {
     tokenCount,
+    before: beginning(stage, begun),
     notices: data.warnings,
     coverageSearch: covered?.search,
     bytesRead: covered?.bytesRead ?? 0,
   }
+}
+
+/** Digest of what hidden states depend on beside checkpoint and version. */
+function inputsOf(device: string, { batch, time, ids }: TokenBatch): string {
+  return digest(`${device} ${String(batch)} x ${String(time)}\n`, byteView(ids))
+}
+
+function beginning(
+  { observer, prepared, boundaries }: Stage,
+  { continued, unusable }: Pick<DeviceCalls['start']['output'], 'continued' | 'unusable'>,
+): Before {
+  for (const reason of unusable) observer.log('warn', `calibration cannot continue from ${reason}`)
+  if (continued === undefined) return { layersDone: 0, stats: EMPTY_STATS }
+  boundaries.continueFrom(unusable.length)
+  const { layersDone, stats } = continued
+  const { layerCount } = prepared.model.text
+  observer.log(
+    'info',
+    `continuing calibration: ${String(layersDone)} of ${String(layerCount)} layers were finished before`,
+  )
+  return { layersDone, stats: parseAmaxDump('calibration state', stats) }
 }
 
 function shortNotices(
@@ -199,20 +240,28 @@ async function coverData(
 
 /** `passesBefore` = passes over all layers that the stage has shown already. */
 async function runLayers(
-  { client, observer, prepared }: Stage,
+  { client, observer, prepared, boundaries }: Stage,
+  { layersDone, stats: statsBefore }: Before,
   passesBefore: number,
 ): Promise<CalibrationStats> {
-  const { layerCount } = prepared.model.text
-  const shown = passesBefore * layerCount
-  let stats = EMPTY_STATS
-  for (let layer = 0; layer < layerCount; layer += 1) {
+  const { prefix, text } = prepared.model
+  const shown = passesBefore * text.layerCount
+  let stats = statsBefore
+  const showExperts = (layer: number): void => {
+    const tokens = stats.expertTokens.get(`${prefix}.layers.${String(layer)}.mlp.experts`)
+    if (tokens !== undefined) observer.expertTokens(layer, [...tokens])
+  }
+  for (let layer = 0; layer < layersDone; layer += 1) showExperts(layer)
+  observer.stageProgress('calibrate', shown + layersDone)
+  for (let layer = layersDone; layer < text.layerCount; layer += 1) {
     observer.layerActive(layer)
     const ofLayer = await client.runLayer(layer, (done, total) => {
       observer.stageProgress('calibrate', shown + layer + done / total)
     })
     stats = mergeStats(stats, ofLayer)
     observer.stageProgress('calibrate', shown + layer + 1)
-    for (const tokens of ofLayer.expertTokens.values()) observer.expertTokens(layer, [...tokens])
+    showExperts(layer)
+    await boundaries.keep(client, layer + 1, stats)
   }
   return stats
 }

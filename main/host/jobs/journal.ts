@@ -1,13 +1,14 @@
 /**
- * journal.jsonl of an unfinished run: one line with the run's identity, then one line per finished task. A line counts only when the bytes
- * it vouches for are durable: shards are synced before the lines are appended, and the journal after. A torn last line is the mark of a
- * kill and is dropped; anything else that does not parse is refused.
+ * journal.jsonl of an unfinished run: one line with the run's identity, then one line per finished task or kept calibration state. A line
+ * counts only when the bytes it vouches for are durable: shards are synced before the lines are appended, and the journal after. A torn last
+ * line is the mark of a kill and is dropped; anything else that does not parse is refused.
  */
 import { createHash } from 'node:crypto'
 import { open, readFile, stat, type FileHandle } from 'node:fs/promises'
 import { AppError } from '../../../shared/errors/app-error.ts'
 import { fromFsError } from '../../engine/io/node/fs-error.ts'
 import { DEAD_OUTCOMES, type DeadWeight, type TaskResult } from '../../workers/export-protocol.ts'
+import { readBoundaryRecord, type BoundaryRecord } from './boundary-record.ts'
 
 export const JOURNAL_NAME = 'journal.jsonl'
 /** CWE-770: a 397B export has about 100,000 tasks of some 500 bytes. */
@@ -84,6 +85,12 @@ export class Journal {
     void this.commit().catch(() => undefined) // kept in `failure`; whoever calls next is told
   }
 
+  /** Makes a calibration state count. Its file must be durable. Throws WRITE_FAILED, DISK_FULL. */
+  recordBoundary(boundary: BoundaryRecord): Promise<void> {
+    this.committing = this.committing.then(() => this.append([{ boundary }]))
+    return this.committing
+  }
+
   /** Makes every recorded task count. Throws WRITE_FAILED, DISK_FULL. */
   commit(): Promise<void> {
     this.committing = this.committing.then(() => this.writePending())
@@ -95,6 +102,17 @@ export class Journal {
     await this.handle.close()
   }
 
+  private async append(lines: readonly object[], syncBefore?: () => Promise<void>): Promise<void> {
+    try {
+      await syncBefore?.()
+      await this.handle.appendFile(lines.map((line) => `${JSON.stringify(line)}\n`).join(''))
+      await this.handle.datasync()
+    } catch (error: unknown) {
+      this.failure = fromFsError(error, JOURNAL_NAME, 'write')
+      throw this.failure
+    }
+  }
+
   private async writePending(): Promise<void> {
     const records = this.pending
     this.pending = [] // before the sync: a task that ends during it is for the next commit
@@ -102,12 +120,7 @@ export class Journal {
     this.isCommitting = true
     const startedMs = performance.now()
     try {
-      await this.syncOutputs()
-      await this.handle.appendFile(records.map((record) => `${JSON.stringify(record)}\n`).join(''))
-      await this.handle.datasync()
-    } catch (error: unknown) {
-      this.failure = fromFsError(error, JOURNAL_NAME, 'write')
-      throw this.failure
+      await this.append(records, this.syncOutputs)
     } finally {
       this.isCommitting = false
     }
@@ -119,6 +132,8 @@ export class Journal {
 export interface ReadJournal {
   readonly identity: RunIdentity
   readonly tasks: ReadonlyMap<number, TaskResult>
+  /** Calibration states, newest first; of each file the last. */
+  readonly boundaries: readonly BoundaryRecord[]
   /** Length of the part that can be trusted. */
   readonly validBytes: number
 }
@@ -133,12 +148,18 @@ export async function readJournal(path: string): Promise<ReadJournal | undefined
   if (head === undefined) return undefined
   const identity = readIdentity(path, parseLine(path, head, 1))
   const tasks = new Map<number, TaskResult>()
+  const boundaries = new Map<string, BoundaryRecord>()
   for (const [index, line] of rest.entries()) {
-    const record = readRecord(parseLine(path, line, index + 2))
-    if (record === undefined) throw invalid(path, `line ${String(index + 2)} is not the record of a task`)
-    tasks.set(record.task, record.result)
+    const value = parseLine(path, line, index + 2)
+    const record = readRecord(value)
+    const boundary = isRecord(value) ? readBoundaryRecord(value['boundary']) : undefined
+    if (record !== undefined) tasks.set(record.task, record.result)
+    else if (boundary !== undefined) {
+      boundaries.delete(boundary.file) // so that it comes last
+      boundaries.set(boundary.file, boundary)
+    } else throw invalid(path, `line ${String(index + 2)} is not the record of a task`)
   }
-  return { identity, tasks, validBytes }
+  return { identity, tasks, boundaries: [...boundaries.values()].reverse(), validBytes }
 }
 
 /** Identity alone, from the first line; undefined when that is not complete. Throws JOURNAL_INVALID and what the file system says. */

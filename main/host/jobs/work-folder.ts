@@ -6,6 +6,7 @@ import { fromFsError } from '../../engine/io/node/fs-error.ts'
 import type { ExportPlan } from '../../engine/pipeline/export-plan.ts'
 import type { TaskResult } from '../../workers/export-protocol.ts'
 import type { HostStartRequest } from '../host-api.ts'
+import { BOUNDARY_FILES, type BoundaryRecord } from './boundary-record.ts'
 import { lockFolder, refuseIfLocked } from './folder-lock.ts'
 import {
   checkIdentity,
@@ -25,13 +26,15 @@ export interface WorkFolder {
   readonly ownPath: string
   /** By task index; empty for a new run. */
   readonly finished: ReadonlyMap<number, TaskResult>
+  /** Calibration states of an earlier attempt, newest first. */
+  readonly boundaries: readonly BoundaryRecord[]
   /** Closes the journal and removes what only an unfinished run needs; the folder is then the export. */
   finish(): Promise<void>
   /** Closes every file and gives the folder back to whoever wants to go on. Idempotent; never rejects. */
   close(): Promise<void>
 }
 
-type OpenFiles = Pick<WorkFolder, 'shards' | 'journal' | 'finished'>
+type OpenFiles = Pick<WorkFolder, 'shards' | 'journal' | 'finished' | 'boundaries'>
 
 export function journalPath(output: OutputFolder): string {
   return join(ownFolder(output), JOURNAL_NAME)
@@ -88,6 +91,7 @@ function endings(
     finish: async () => {
       try {
         await journal.close()
+        for (const name of BOUNDARY_FILES) await rm(join(ownFolder(output), name), { force: true })
         await rm(runRecordPath(output.partialPath), { force: true })
         await unlock()
         // Last: as long as it is there, a kill costs nothing.
@@ -118,7 +122,7 @@ async function beginWork(
     for (const shard of plan.shards) {
       shards.push(await createShard(join(output.partialPath, shard.fileName), shard.sizeBytes, shard.header))
     }
-    return { shards, journal, finished: new Map() }
+    return { shards, journal, finished: new Map(), boundaries: [] }
   } catch (error: unknown) {
     await closeAll(shards)
     await journal.close()
@@ -142,7 +146,7 @@ async function continueWork(
     shards.push(handle)
   }
   const journal = await Journal.reopen(journalPath(output), read.validBytes, () => syncAll(shards))
-  return { shards, journal, finished: read.tasks }
+  return { shards, journal, finished: read.tasks, boundaries: read.boundaries }
 }
 
 export async function syncAll(shards: readonly FileHandle[]): Promise<void> {

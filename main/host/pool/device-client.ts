@@ -3,15 +3,17 @@
  * stop, waits until it is idle, and only then terminates it.
  */
 import { dirname, join } from 'node:path'
-import { Worker } from 'node:worker_threads'
+import { Worker, type Transferable } from 'node:worker_threads'
 import { AppError } from '../../../shared/errors/app-error.ts'
 import type { CalibrationData, CalibrationRequest } from '../../engine/calibration/data/calibration-input.ts'
 import type { PerplexityResult } from '../../engine/calibration/evaluate-perplexity.ts'
+import type { FileSeal } from '../../engine/io/node/boundary-file.ts'
 import type { CalibrationStats } from '../../engine/calibration/stats.ts'
 import type { DeviceInfo } from '../../engine/device/probe-devices.ts'
 import type { DeviceKind } from '../../engine/onnx/graph-runtime.ts'
 import type {
   CalibrationCosts,
+  Continued,
   DeviceCallName,
   DeviceCalls,
   DeviceReply,
@@ -108,14 +110,19 @@ export class DeviceClient {
     return this.call('scout', input, onProgress)
   }
 
-  /** Allocates hidden states and embeds the tokens. */
-  startCalibration(input: StartCalibration): Promise<{ readonly tokenCount: number }> {
+  /** Allocates hidden states and embeds the tokens, or goes on from a state that was kept. */
+  startCalibration(input: StartCalibration): Promise<DeviceCalls['start']['output']> {
     return this.call('start', input, undefined, input.unitPort === undefined ? [] : [input.unitPort])
   }
 
   /** Statistics of one layer; layers in order. Progress is in token passes, see LayerControl. */
   runLayer(layerIndex: number, onProgress?: OnProgress): Promise<CalibrationStats> {
     return this.call('run_layer', { layerIndex }, onProgress)
+  }
+
+  /** Writes the state between two layers; `stats` is transferred. */
+  keepState(path: string, { layersDone, stats }: Continued): Promise<FileSeal> {
+    return this.call('keep_state', { path, layersDone, stats }, undefined, [stats.buffer])
   }
 
   /** Statistics beyond the layers: input of lm_head, number of tokens; and the source bytes read by the worker. */
@@ -155,7 +162,7 @@ export class DeviceClient {
     name: Name,
     input: DeviceCalls[Name]['input'],
     onProgress?: OnProgress,
-    transfer: readonly import('node:worker_threads').MessagePort[] = [],
+    transfer: readonly Transferable[] = [],
   ): Promise<DeviceCalls[Name]['output']> {
     return new Promise((resolve, reject) => {
       if (this.failure !== undefined) {

@@ -5,7 +5,12 @@
  */
 import { invariant } from '../../../../shared/errors/app-error.ts'
 import type { TensorSlice } from '../../checkpoint/checkpoint.ts'
-import type { DeviceTensor, GraphFeed, ResidentDevice } from '../../onnx/graph-runtime.ts'
+import {
+  f32Tensor,
+  type DeviceTensor,
+  type GraphFeed,
+  type ResidentDevice,
+} from '../../onnx/graph-runtime.ts'
 import { firstNotFinite, propagatingMaximum } from '../../tensor/row-math.ts'
 import { embeddingUnits } from '../embed-tokens.ts'
 import { DOWN_SITE, GATE_UP_SITE } from '../forward/experts.ts'
@@ -18,7 +23,13 @@ import { rotaryFeeds } from '../forward/rotary-table.ts'
 import { activationNotFinite, throwIfCancelled } from '../forward-pass.ts'
 import { f32Output, type AmaxSink } from '../graph-cache.ts'
 import { cutBatches, type MicroBatch, type TokenPart } from '../hidden-states.ts'
-import { DEFAULT_UNIT_BYTES, type ForwardOptions, type LayerControl, type LayerPass } from '../layer-pass.ts'
+import {
+  DEFAULT_UNIT_BYTES,
+  type ForwardOptions,
+  type LayerControl,
+  type LayerPass,
+  type StateRows,
+} from '../layer-pass.ts'
 import { RoutingTable } from '../routing-table.ts'
 import { globalSlices } from '../weight-units.ts'
 import type { DeviceBatch } from './device-batch.ts'
@@ -172,14 +183,29 @@ export class ResidentForwardPass implements LayerPass {
   }
 
   async readStates(): Promise<void> {
-    const read: MicroBatch[] = []
-    for (const [index, batch] of this.held.entries()) {
+    const read: Float32Array<ArrayBuffer>[] = []
+    await this.exportStates((_, hidden) => read.push(hidden))
+    this.states = this.states.map((state, index) => ({ ...state, hidden: read[index] ?? EMPTY }))
+  }
+
+  async exportStates(take: StateRows): Promise<void> {
+    for (const batch of this.held) {
       const run = { key: 'read', build: readGraph, deviceOutputs: [], feeds: { x: hiddenOf(batch) } }
       const { host } = await this.graphs.run(run, NOT_OBSERVED)
-      const state = this.states[index]
-      if (state !== undefined) read.push({ ...state, hidden: f32Output(host, 'y') })
+      take(batch.part.firstRow, f32Output(host, 'y'))
     }
-    this.states = read
+  }
+
+  async importStates(fill: StateRows): Promise<void> {
+    const { hiddenSize } = this.options.model.text
+    for (const batch of this.held) {
+      const { firstRow, batch: count, time } = batch.part
+      const rows = new Float32Array(count * time * hiddenSize)
+      fill(firstRow, rows)
+      const feeds = { x: f32Tensor([count, time, hiddenSize], rows) }
+      const run = { key: 'write', build: readGraph, deviceOutputs: ['y'], feeds }
+      replace(batch, 'hidden', deviceOutput(await this.graphs.run(run, NOT_OBSERVED), 'y'))
+    }
   }
 
   async release(): Promise<void> {

@@ -132,3 +132,47 @@ test.each([
     checkIdentity('/out.partial', IDENTITY, expected)
   }).toThrow(`another one: ${key} changed`)
 })
+
+describe('calibration states', () => {
+  const state = (file: string, layersDone: number): string =>
+    `{"boundary":{"file":"${file}","layersDone":${String(layersDone)},"sizeBytes":9,"sha256":"${'ab'.repeat(32)}"}}\n`
+
+  test('of each file the last counts, the newest first; outputs need not be synced for them', async () => {
+    const path = await journalFile()
+    const journal = await Journal.create(path, IDENTITY, brokenDisk)
+    for (const [layer, file] of [
+      'calibration-0.state',
+      'calibration-1.state',
+      'calibration-0.state',
+    ].entries()) {
+      await journal.recordBoundary({ file, layersDone: layer + 1, sizeBytes: 9, sha256: 'ab'.repeat(32) })
+    }
+    await journal.close()
+    expect((await readJournal(path))?.boundaries).toMatchObject([
+      { file: 'calibration-0.state', layersDone: 3 },
+      { file: 'calibration-1.state', layersDone: 2 },
+    ])
+  })
+
+  test('a torn line leaves the state before it', async () => {
+    const path = await journalFile()
+    await writeFile(
+      path,
+      HEAD + state('calibration-0.state', 1) + state('calibration-1.state', 2).slice(0, 60),
+    )
+    expect((await readJournal(path))?.boundaries).toMatchObject([{ layersDone: 1 }])
+  })
+
+  test.each([
+    ['a file elsewhere', state('../../secret', 1)],
+    [
+      'a layer that is no number',
+      state('calibration-0.state', 1).replace('"layersDone":1', '"layersDone":"1"'),
+    ],
+    ['no hash', state('calibration-0.state', 1).replace('ab'.repeat(32), '')],
+  ])('%s is refused', async (_, line) => {
+    const path = await journalFile()
+    await writeFile(path, HEAD + line)
+    await expect(readJournal(path)).rejects.toEqual(withCode('JOURNAL_INVALID'))
+  })
+})
