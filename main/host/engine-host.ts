@@ -36,22 +36,10 @@ export function createEngineHost(options: EngineHostOptions): HostApi {
     options.emit('check.snapshot', snapshot)
   })
 
-  const find = (jobId: JobId): ControlledJob => {
-    const job = jobs.get(jobId)
-    if (job === undefined) {
-      throw new AppError('JOB_UNKNOWN', {
-        subject: jobId,
-        problem: 'there is no such run',
-        remedy: 'start a run',
-      })
-    }
-    return job
-  }
-
   const control =
     (action: 'pause' | 'continue' | 'cancel') =>
     ({ jobId }: { readonly jobId: JobId }): Promise<void> => {
-      find(jobId)[action]()
+      findJob(jobs, jobId)[action]()
       return Promise.resolve()
     }
 
@@ -102,9 +90,9 @@ export function createEngineHost(options: EngineHostOptions): HostApi {
     'job.pause': control('pause'),
     'job.continue': control('continue'),
     'job.cancel': control('cancel'),
-    'job.get': ({ jobId }) => Promise.resolve(find(jobId).record.snapshot()),
+    'job.get': ({ jobId }) => Promise.resolve(findJob(jobs, jobId).record.snapshot()),
     'job.list': () => Promise.resolve([...jobs.values()].map(({ record }) => record.snapshot())),
-    'job.get_log': ({ jobId }) => Promise.resolve(find(jobId).record.logLines),
+    'job.get_log': ({ jobId }) => Promise.resolve(findJob(jobs, jobId).record.logLines),
     'partial.list': ({ folders }) => listPartials(folders),
     'partial.remove': ({ partialPath }) => removePartialRun(partialPath),
     ...checkRoutes(checks),
@@ -114,6 +102,16 @@ export function createEngineHost(options: EngineHostOptions): HostApi {
       await Promise.all([...jobs.values()].map(({ done }) => done))
     },
   }
+}
+
+function findJob(jobs: ReadonlyMap<JobId, ControlledJob>, jobId: JobId): ControlledJob {
+  const job = jobs.get(jobId)
+  if (job !== undefined) return job
+  throw new AppError('JOB_UNKNOWN', {
+    subject: jobId,
+    problem: 'there is no such run',
+    remedy: 'start a run',
+  })
 }
 
 function startJob(

@@ -14,7 +14,13 @@ function checkpoint(dtype: Dtype, shape: readonly number[], bytes: Uint8Array<Ar
     folder: new MemoryFolder({ 'a.safetensors': file }),
     config: {},
     shards: [
-      { fileName: 'a.safetensors', fileSizeBytes: file.length, dataStartBytes: 0, metadata: {}, tensors: [] },
+      {
+        fileName: 'a.safetensors',
+        fileSizeBytes: file.length,
+        dataStartBytes: 0,
+        metadata: new Map(),
+        tensors: [],
+      },
     ],
     tensors: new Map([['t', tensor]]),
     sideFiles: [],
