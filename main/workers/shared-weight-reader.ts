@@ -1,6 +1,6 @@
 /**
  * Weight reader of the device worker during a run: reads a unit into memory lent by the host and, once the forward pass is done with it,
- * hands the memory on for export. So every byte of a layer is read from disk once. Units without a layer stay private.
+ * hands the memory on for export. So every byte of a layer is read from disk once. Other units stay private unless they say otherwise.
  */
 import type { MessagePort } from 'node:worker_threads'
 import { AppError } from '../../shared/errors/app-error.ts'
@@ -39,19 +39,17 @@ export class SharedWeightReader implements WeightReader {
 
   async read(unit: WeightUnit): Promise<readonly Uint8Array[]> {
     const { ranges, sizeBytes } = layOutUnit(unit.slices)
-    const buffer =
-      unit.layerIndex === undefined
-        ? new SharedArrayBuffer(Math.max(8, sizeBytes))
-        : await this.borrow(sizeBytes)
+    const isShared = isHandedOn(unit)
+    const buffer = isShared ? await this.borrow(sizeBytes) : new SharedArrayBuffer(Math.max(8, sizeBytes))
     const views = ranges.map((range) => new Uint8Array(buffer, range.bufferOffsetBytes, range.sizeBytes))
     for (const [index, view] of views.entries()) this.fill(view, unit.slices[index])
-    if (unit.layerIndex !== undefined) this.filled.set(unit, { buffer, ranges })
+    if (isShared) this.filled.set(unit, { buffer, ranges })
     return views
   }
 
   release(unit: WeightUnit): void {
     const filled = this.filled.get(unit)
-    if (filled === undefined || unit.layerIndex === undefined) return
+    if (filled === undefined) return
     this.filled.delete(unit)
     this.send({ kind: 'unit_filled', layerIndex: unit.layerIndex, ...filled })
   }
@@ -80,6 +78,10 @@ export class SharedWeightReader implements WeightReader {
   private send(message: UnitRequest): void {
     this.port.postMessage(message)
   }
+}
+
+function isHandedOn({ layerIndex, isHandedOn = layerIndex !== undefined }: WeightUnit): boolean {
+  return isHandedOn
 }
 
 function stopped(): AppError {

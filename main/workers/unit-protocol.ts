@@ -15,7 +15,8 @@ export type UnitRequest =
   | { readonly kind: 'memory_wanted'; readonly sizeBytes: number }
   | {
       readonly kind: 'unit_filled'
-      readonly layerIndex: number
+      /** undefined: a tensor outside the layers. */
+      readonly layerIndex: number | undefined
       readonly buffer: SharedArrayBuffer
       readonly ranges: readonly FilledRange[]
     }

@@ -79,8 +79,8 @@ export class ExportSweep {
     await this.settle()
   }
 
-  /** Runs the tasks of a layer whose bytes all lie in `ranges`; resolves when they are done and the memory may be reused. */
-  async runFromMemory(layerIndex: number, ranges: readonly MemoryRange[]): Promise<void> {
+  /** Runs the tasks of a layer (undefined: of none) whose bytes all lie in `ranges`; resolves when they are done and the memory may be reused. */
+  async runFromMemory(layerIndex: number | undefined, ranges: readonly MemoryRange[]): Promise<void> {
     const sorted = [...ranges].sort((a, b) => a.shardIndex - b.shardIndex || a.offsetBytes - b.offsetBytes)
     const started: Promise<void>[] = []
     for (const task of this.tasksOfLayer(layerIndex)) {
@@ -112,7 +112,10 @@ export class ExportSweep {
     }
   }
 
-  private tasksOfLayer(layerIndex: number): readonly ExportTask[] {
+  /** undefined: those outside the layers. */
+  private tasksOfLayer(layerIndex: number | undefined): readonly ExportTask[] {
+    if (layerIndex === undefined)
+      return [...this.options.plan.tasks].filter((task) => task.layerIndex === undefined)
     if (this.layer?.index !== layerIndex) {
       this.layer = { index: layerIndex, tasks: [...this.options.plan.tasksOfLayer(layerIndex)] }
     }

@@ -40,7 +40,7 @@ afterAll(() => {
 
 interface Lender {
   readonly port: import('node:worker_threads').MessagePort
-  readonly filled: { layerIndex: number; bytes: Map<number, Uint8Array> }[]
+  readonly filled: { layerIndex: number | undefined; bytes: Map<number, Uint8Array> }[]
   close(): void
 }
 
