@@ -1,6 +1,7 @@
 /** The options that `plan` and `run` share, to RunOptions. */
 import { readFile, stat } from 'node:fs/promises'
-import { extname } from 'node:path'
+import { dirname, extname, resolve } from 'node:path'
+import { loadRecipe } from '../engine/recipes/load-recipe.ts'
 import { AppError } from '../../shared/errors/app-error.ts'
 import {
   DEFAULT_RUN_OPTIONS,
@@ -48,7 +49,7 @@ export const RUN_OPTION_HELP = `  --recipe R                 built-in recipe nam
   --kv K                     none | fp8 | fp8_cast | nvfp4 | nvfp4_cast; overrides the recipe
   --expert-input-scale S     per_expert | shared; overrides recipe and profile
   --max-shard-size S         10GB (default), 500MB, 4MiB ...
-  --samples N, --seq-len N   calibration sequences and their length (default 128 x 512)
+  --samples N, --seq-len N   calibration sequences and their length (default: as the recipe says, else 128 x 512)
   --min-tokens-per-expert N  add samples until every expert has N tokens; reads the checkpoint once more
   --coverage-budget N        samples to choose from (default 4 x --samples)
   --statistics S             lean (default) | full: also every input channel's maximum and mean in the dump
@@ -70,8 +71,8 @@ export async function readRunOptions(command: string, parsed: ParsedArguments): 
     expertInputScale: parsed.choice('expert-input-scale', EXPERT_INPUT_SCALES),
     maxShardSizeBytes:
       shardSize === undefined ? DEFAULT_RUN_OPTIONS.maxShardSizeBytes : parseShardSize(shardSize),
-    samples: parsed.wholeNumber('samples', 1) ?? DEFAULT_RUN_OPTIONS.samples,
-    sequenceLength: parsed.wholeNumber('seq-len', 2) ?? DEFAULT_RUN_OPTIONS.sequenceLength,
+    samples: parsed.wholeNumber('samples', 1),
+    sequenceLength: parsed.wholeNumber('seq-len', 2),
     minTokensPerExpert: parsed.wholeNumber('min-tokens-per-expert', 1),
     coverageBudget: parsed.wholeNumber('coverage-budget', 1),
     statistics: parsed.choice('statistics', STATISTICS),
@@ -82,6 +83,19 @@ export async function readRunOptions(command: string, parsed: ParsedArguments): 
 }
 
 /** A name ending in .yaml or .yml is a file; everything else is a built-in name. */
+/**
+ * The data file of a run: `--calib`, else the one that the recipe file names, relative to its folder. undefined = the built-in texts.
+ * Throws what reading the recipe throws.
+ */
+export function calibrationFile(
+  calib: string | undefined,
+  { recipe, recipeText }: Pick<RunOptions, 'recipe' | 'recipeText'>,
+): string | undefined {
+  if (calib !== undefined) return calib === 'builtin' ? undefined : userPath(calib)
+  const data = recipeText === undefined ? undefined : loadRecipe(recipe, recipeText).calibration.data
+  return data === undefined || data === 'builtin' ? undefined : resolve(dirname(userPath(recipe)), data)
+}
+
 async function readRecipe(recipe: string): Promise<Pick<RunOptions, 'recipe' | 'recipeText'>> {
   if (!['.yaml', '.yml'].includes(extname(recipe))) return { recipe }
   const path = userPath(recipe)

@@ -14,6 +14,7 @@ import type { JobEnvironment } from './jobs/job-observer.ts'
 import { JobRecord } from './jobs/job-record.ts'
 import { openModel, type OpenedModel } from './jobs/prepare-run.ts'
 import { freeDiskBytes } from './jobs/free-disk.ts'
+import { calibrationChoice } from '../engine/recipes/calibration-choice.ts'
 import { calibrationSize } from './jobs/state-memory.ts'
 import { ControlledJob } from './jobs/controlled-job.ts'
 import { listPartials, removePartialRun } from './jobs/partial-runs.ts'
@@ -67,21 +68,14 @@ export function createEngineHost(options: EngineHostOptions): HostApi {
     async 'plan.make'({ checkpointPath, options: run }) {
       const recipe = loadRecipe(run.recipe, run.recipeText)
       const { checkpoint, model } = await reuse(checkpointPath)
-      const plan = planExport({
-        checkpoint,
-        model,
-        recipe,
-        profile: run.profile,
-        dialect: run.dialect,
-        kv: run.kv,
-        expertInputScale: run.expertInputScale,
-        maxShardSizeBytes: run.maxShardSizeBytes,
-      })
+      const plan = planExport({ ...run, checkpoint, model, recipe })
+      const calibration = calibrationChoice(run, recipe)
       const workers = run.workers === 0 ? options.environment.cpuCount : run.workers
       return summarisePlan(plan, model, {
         freeDiskBytes: await freeDiskBytes(checkpointPath),
         workers,
-        ...calibrationSize(run),
+        calibration,
+        ...calibrationSize(run, calibration),
       })
     },
     'device.list': () => probeDevices(options.environment.deviceWorkerFile),

@@ -34,6 +34,8 @@ export interface PlanSummary {
   readonly tensorCount: number
   readonly needsCalibration: boolean
   readonly calibrationSiteCount: number
+  /** Data of the calibration, by options, recipe and defaults; undefined without one. */
+  readonly calibration?: { readonly samples: number; readonly sequenceLength: number } | undefined
   /** Host memory the run is expected to need at most. */
   readonly peakMemoryBytes: number
   /** Disk that a calibration takes beside the export while it runs, at most; 0 without one. */

@@ -26,8 +26,9 @@ export interface RunOptions {
   /** Overrides the recipe and the profile's default. */
   readonly expertInputScale?: ExpertInputScaleChoice | undefined
   readonly maxShardSizeBytes: number
-  readonly samples: number
-  readonly sequenceLength: number
+  /** Calibration sequences and their length in tokens; as the recipe says, else DEFAULT_CALIBRATION, when undefined. */
+  readonly samples?: number | undefined
+  readonly sequenceLength?: number | undefined
   /** `full` also keeps the maximum and mean magnitude of every input channel of every linear and expert. Absent = lean. */
   readonly statistics?: StatisticsChoice | undefined
   /** Samples are added until every expert has this many tokens, as far as the candidates reach. Absent = natural coverage. */
@@ -49,18 +50,18 @@ export function candidateSamples({
   samples,
   minTokensPerExpert,
   coverageBudget = COVERAGE_BUDGET_FACTOR * samples,
-}: Pick<RunOptions, 'samples' | 'minTokensPerExpert' | 'coverageBudget'>): number {
+}: Pick<RunOptions, 'minTokensPerExpert' | 'coverageBudget'> & { readonly samples: number }): number {
   return minTokensPerExpert === undefined ? samples : Math.max(samples, coverageBudget)
 }
 
 /** 10 GB, decimal: the default of transformers' save_pretrained. */
 export const DEFAULT_MAX_SHARD_BYTES = 10_000_000_000
 
+export const DEFAULT_CALIBRATION = { samples: 128, sequenceLength: 512 }
+
 export const DEFAULT_RUN_OPTIONS: Omit<RunOptions, 'recipe'> = {
   profile: 'hardened',
   maxShardSizeBytes: DEFAULT_MAX_SHARD_BYTES,
-  samples: 128,
-  sequenceLength: 512,
   device: 'auto',
   workers: 0,
 }

@@ -20,12 +20,13 @@ ${RUN_OPTION_HELP}
     ])
     const path = userPath(parsed.positionals[0] ?? '')
     const options = await readRunOptions('plan', parsed)
-    const { plan, model } = await prepareRun(path, options, undefined)
+    const { plan, model, calibration } = await prepareRun(path, options, undefined)
     const workers = options.workers === 0 ? files.cpuCount : options.workers
     const summary = summarisePlan(plan, model, {
       freeDiskBytes: await freeDiskBytes(path),
       workers,
-      ...calibrationSize(options),
+      calibration,
+      ...calibrationSize(options, calibration),
     })
     if (!parsed.flag('json')) print(planText(summary))
     else if (!parsed.flag('tensors')) print(JSON.stringify(summary))

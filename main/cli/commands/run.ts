@@ -9,7 +9,7 @@ import { runJob } from '../../host/jobs/run-job.ts'
 import { parseArguments, required, usage, userPath } from '../arguments.ts'
 import type { Command } from '../command.ts'
 import { makeProgress } from '../progress.ts'
-import { readRunOptions, RUN_OPTION_HELP, RUN_OPTION_TABLE } from '../run-arguments.ts'
+import { calibrationFile, readRunOptions, RUN_OPTION_HELP, RUN_OPTION_TABLE } from '../run-arguments.ts'
 
 const CANCEL_POLL_MS = 50
 /** Experts that are listed; the receipt has all. */
@@ -24,7 +24,8 @@ ${RUN_OPTION_HELP}
   --out DIR                  output folder; must not exist or be empty
   --overwrite                replace an existing output when the new one is complete
   --resume                   continue an unfinished run of the same source, recipe, options and data
-  --calib FILE|builtin       .txt, .jsonl (text or messages) or .safetensors (input_ids); default builtin
+  --calib FILE|builtin       .txt, .jsonl (text or messages) or .safetensors (input_ids); default: as the recipe
+                             says, else builtin
   --amax FILE                calibration dump instead of calibrating: calibration.safetensors or amax JSON
   --json                     one JSON object on standard output, progress as JSON lines on standard error
 
@@ -40,12 +41,12 @@ Exit codes: 0 done; 1 done, but a quality bound failed; 2 bad usage or input; 3 
     } as const
     const parsed = parseArguments('run', argv, table, ['checkpoint'])
     const checkpointPath = userPath(parsed.positionals[0] ?? '')
-    const calib = parsed.text('calib') ?? 'builtin'
+    const options = await readRunOptions('run', parsed)
     const request = {
       checkpointPath,
-      options: await readRunOptions('run', parsed),
+      options,
       outputPath: userPath(required('run', 'out', parsed.text('out'))),
-      calibrationPath: calib === 'builtin' ? undefined : userPath(calib),
+      calibrationPath: calibrationFile(parsed.text('calib'), options),
       amaxPath: parsed.path('amax'),
       canOverwrite: parsed.flag('overwrite'),
       canResume: parsed.flag('resume'),

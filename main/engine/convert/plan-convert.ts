@@ -60,11 +60,9 @@ export function planConvert(input: ConvertInput): ConvertPlan {
   const stored = readStoredModules(input.checkpoint.tensors, declared, source)
   const view = unquantizedView(input.checkpoint, stored)
   const model = recogniseModel(view)
-  const resolved = adoptFormats(target, {
-    formats: moduleFormats(stored, model),
-    kvCache: kvFormat(declared, stored),
-  })
-  for (const [module, format] of resolved.formats) refuseChangedMeaning(module, format, input.target)
+  const formats = moduleFormats(stored, model)
+  for (const [module, format] of formats) refuseChangedMeaning(module, format, input.target)
+  const resolved = adoptFormats(target, { formats, kvCache: kvFormat(declared, stored) })
   const draft = new PlanDraft()
   const items = new ItemPlanner(draft, {
     ...resolved,
@@ -81,6 +79,7 @@ export function planConvert(input: ConvertInput): ConvertPlan {
   const parts = new PartCollector(stored, draft)
   const shards = placeDraft(draft, parts.shardOf, input)
   const dropped = droppedScales(stored, resolved.formats)
+  const losesInputs = input.target === 'modelopt' && hasWeightOnlyMxfp4(resolved.formats)
   const described = { model, profile: input.profile, dialect: input.target, ...resolved }
   const tasks = parts.tasks()
   return {
@@ -89,7 +88,7 @@ export function planConvert(input: ConvertInput): ConvertPlan {
     scalars: parts.scalars,
     constants: parts.constants,
     droppedScales: dropped,
-    isReversible: dropped.length === 0 && keepsEveryByte(stored, declared.dialect),
+    isReversible: dropped.length === 0 && !losesInputs && keepsEveryByte(stored, declared.dialect),
     notes: notes(resolved.formats, input.target),
     plan: {
       profile: 'hardened',
@@ -161,9 +160,23 @@ function keepsEveryByte({ modules, kv }: StoredQuantization, source: DialectChoi
 }
 
 function notes(formats: ReadonlyMap<string, ModuleFormat>, target: DialectChoice): readonly string[] {
+  if (target === 'modelopt') {
+    return hasWeightOnlyMxfp4(formats)
+      ? [
+          'mxfp4: the modelopt dialect does not say that inputs stay in 16 bit; converting back declares MXFP4 inputs',
+        ]
+      : []
+  }
   const isMxfp4 = [...formats.values()].some(({ format }) => format === 'mxfp4')
-  if (!isMxfp4 || target !== 'compressed-tensors') return []
-  return ['mxfp4: the modelopt dialect does not say whether inputs are quantized; MXFP4 inputs are declared']
+  return isMxfp4
+    ? ['mxfp4: the modelopt dialect does not say whether inputs are quantized; MXFP4 inputs are declared']
+    : []
+}
+
+function hasWeightOnlyMxfp4(formats: ReadonlyMap<string, ModuleFormat>): boolean {
+  return [...formats.values()].some(
+    ({ format, hasDynamicInput }) => format === 'mxfp4' && hasDynamicInput !== true,
+  )
 }
 
 function sameDialect(target: DialectChoice): AppError {

@@ -4,26 +4,31 @@
  */
 import { AppError } from '../../../shared/errors/app-error.ts'
 import type { ModuleFormat } from '../quant/formats.ts'
-import { blockSizeOf, storedParts, TILE_SIZE, weightLayout, type StoredPart } from '../quant/layout.ts'
+import { storedParts, TILE_SIZE, weightLayout, type StoredPart } from '../quant/layout.ts'
 import type { StoredTransform } from '../quant/packing.ts'
 import type { Dialect, DialectPart } from './dialect.ts'
 
-/** Block sizes that exist there as schemes with loaders. */
+/** The only block size that schemes and loaders there have: what a recipe wants in larger blocks is quantized in blocks of 16. */
 const NVFP4_BLOCK = 16
 
 export const compressedTensors: Dialect = {
   name: 'compressed-tensors',
   adopt(module, format) {
-    const reason = obstacle(format)
-    if (reason !== undefined) throw unsupported(module, `${formatName(format)} has no counterpart: ${reason}`)
+    const found = obstacle(format)
+    if (found !== undefined) {
+      const problem = `${formatName(format)} has no counterpart: ${found.reason}`
+      throw unsupported(module, problem, found.remedy)
+    }
     // Engines take INT8 experts only with inputs quantized per token, so the calibrated scale has no place here.
-    return format.format === 'int8_sq' ? { ...format, inputScale: undefined, hasDynamicInput: true } : format
+    if (format.format === 'int8_sq') return { ...format, inputScale: undefined, hasDynamicInput: true }
+    return weightLayout(format.format) === 'nvfp4' ? { ...format, blockSize: NVFP4_BLOCK } : format
   },
   adoptKv(kv) {
     if (kv !== 'nvfp4' && kv !== 'nvfp4_cast') return kv
     throw unsupported(
       'KV cache',
       `${kv} has no counterpart: engines read an 8-bit float kv_cache_scheme only`,
+      'use --kv fp8 or --kv fp8_cast, or --dialect modelopt, whose hf_quant_config.json declares an NVFP4 cache',
     )
   },
   parts: (format, rows, cols) => partsOf(format, rows, cols),
@@ -34,27 +39,29 @@ export const compressedTensors: Dialect = {
   kvScale: (module, letter) => ({ name: `${module}.${letter}_scale`, shape: [1] }),
 }
 
-/** Why a format cannot be written; undefined when it can. */
-function obstacle(format: ModuleFormat): string | undefined {
+/** Why a format cannot be written, and what can be used instead; undefined when it can. */
+function obstacle(format: ModuleFormat): { readonly reason: string; readonly remedy: string } | undefined {
   switch (format.format) {
     case 'w4a8_nvfp4_fp8':
-      return 'NVFP4 weights go with NVFP4 or 16-bit inputs'
+      return {
+        reason: 'its loaders take NVFP4 weights with NVFP4 or 16-bit inputs, not with FP8 inputs',
+        remedy: 'use the recipe nvfp4 or w4a16_nvfp4, or --dialect modelopt',
+      }
     case 'w4a8_mxfp4_fp8':
-      return 'no loader reads MXFP4 weights with calibrated FP8 inputs'
+      return {
+        reason: 'its loaders take MXFP4 weights with MXFP4 or 16-bit inputs, not with FP8 inputs',
+        remedy: 'use the recipe mxfp4, or --dialect modelopt',
+      }
     case 'nvfp4':
     case 'nvfp4_static':
-      if (format.inputScale === undefined) return 'NVFP4 inputs need a stored input_global_scale'
-      return nvfp4Obstacle(format)
-    case 'w4a16_nvfp4':
-    case 'w4a16_nvfp4_static':
-      return nvfp4Obstacle(format)
+      if (format.inputScale !== undefined) return undefined
+      return {
+        reason: 'NVFP4 inputs need a stored input_global_scale, and no input maximum is known',
+        remedy: 'let the recipe calibrate the inputs, or leave them in 16 bit (w4a16_nvfp4)',
+      }
     default:
       return undefined
   }
-}
-
-function nvfp4Obstacle(format: ModuleFormat): string | undefined {
-  return blockSizeOf(format) === NVFP4_BLOCK ? undefined : 'its NVFP4 blocks have 16 elements'
 }
 
 function partsOf(format: ModuleFormat, rows: number, cols: number): readonly DialectPart[] {
@@ -125,10 +132,6 @@ function formatName({ format, blockSize }: ModuleFormat): string {
   return blockSize === undefined ? format : `${format} with blocks of ${String(blockSize)}`
 }
 
-function unsupported(subject: string, problem: string): AppError {
-  return new AppError('DIALECT_UNSUPPORTED', {
-    subject,
-    problem: `compressed-tensors: ${problem}`,
-    remedy: 'use --dialect modelopt, or another format for this module',
-  })
+function unsupported(subject: string, problem: string, remedy: string): AppError {
+  return new AppError('DIALECT_UNSUPPORTED', { subject, problem: `compressed-tensors: ${problem}`, remedy })
 }

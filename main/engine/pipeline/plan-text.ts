@@ -46,9 +46,13 @@ function shardText({ shards }: PlanSummary): string {
   return `${String(shards.length)} file(s): ${names.join(', ')}${more}`
 }
 
-function dataText({ needsCalibration, calibrationSiteCount }: PlanSummary): string {
+function dataText({ needsCalibration, calibrationSiteCount, calibration }: PlanSummary): string {
+  const amount =
+    calibration === undefined
+      ? ''
+      : ` from ${String(calibration.samples)} sequences of ${String(calibration.sequenceLength)} tokens`
   return needsCalibration
-    ? `calibration needed, ${String(calibrationSiteCount)} statistics`
+    ? `calibration needed, ${String(calibrationSiteCount)} statistics${amount}`
     : 'none needed, everything follows from the weights'
 }
 

@@ -4,10 +4,12 @@ import { formatBytes } from '../../../shared/domain/format-text.ts'
 import type { FormatBytes, PlanSummary } from '../../../shared/domain/plan-summary.ts'
 import { engineVerdicts } from '../export/engine-verdicts.ts'
 import type { MoeModel } from '../models/moe-model.ts'
+import type { CalibrationChoice } from '../recipes/calibration-choice.ts'
 import { calibrationDemand, type CalibrationSize } from './calibration-demand.ts'
 import type { ExportPlan, QuantizeMember } from './export-plan.ts'
 
 export interface PlanMachine extends CalibrationSize {
+  readonly calibration?: CalibrationChoice | undefined
   readonly freeDiskBytes?: number | undefined
   readonly workers: number
 }
@@ -42,6 +44,7 @@ export function summarisePlan(plan: ExportPlan, model: MoeModel, machine: PlanMa
     tensorCount: plan.tensors.length,
     needsCalibration,
     calibrationSiteCount: plan.calibrationSites.length,
+    calibration: needsCalibration ? machine.calibration : undefined,
     peakMemoryBytes: peakMemory(plan, model, machine),
     scratchBytes: needsCalibration ? calibrationDemand(model.text, machine).diskBytes : 0,
     freeDiskBytes: machine.freeDiskBytes,

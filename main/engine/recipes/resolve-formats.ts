@@ -35,7 +35,8 @@ export interface RecipeTarget {
 }
 
 /**
- * Formats of every module of the model. Throws RECIPE_PATTERN_UNMATCHED for a user's pattern that matches no quantizer,
+ * Formats of every module of the model. Throws RECIPE_PATTERN_UNMATCHED for a user's pattern that matches no quantizer and for a recipe or
+ * KV cache format that finds nothing to quantize in this model,
  * RECIPE_GROUP_MIXED for a fusion group, an expert or KV layers that disagree, RECIPE_INVALID for a quantizer enabled without a cfg,
  * FORMAT_UNSUPPORTED for what cannot be written. Cost: modules x entries, plus experts only for patterns that can tell them apart.
  */
@@ -44,12 +45,17 @@ export function resolveFormats(
   model: MoeModel,
   overrides: FormatOverrides = {},
 ): ResolvedFormats {
-  const { formats, kvCache } = resolveTarget(recipe, modelTarget(model))
+  const target = modelTarget(model)
+  const resolved = resolveTarget(recipe, target)
+  const kvCache = overrides.kv ?? resolved.kvCache
+  if (kvCache !== 'none' && target.attentionModules.length === 0) throw matchesNothing(`--kv ${kvCache}`)
+  const wantsSomething = recipe.entries.some(({ isEnabled }) => isEnabled)
+  if (wantsSomething && kvCache === 'none' && resolved.formats.size === 0) throw matchesNothing(recipe.name)
   const profileDefault =
     overrides.profile === 'identical' ? 'shared' : (recipe.expertInputScale ?? 'per_expert')
   return {
-    formats,
-    kvCache: overrides.kv ?? kvCache,
+    formats: resolved.formats,
+    kvCache,
     expertInputScale: overrides.expertInputScale ?? profileDefault,
   }
 }
@@ -151,6 +157,14 @@ function formatName(format: ModuleFormat | undefined): string {
   const search = format.search === undefined ? '' : `, searched by ${format.search}`
   const input = format.inputScale === undefined ? '' : `, ${format.inputScale.kind} input scale`
   return `${format.format}${block}${search}${input}`
+}
+
+function matchesNothing(subject: string): AppError {
+  return new AppError('RECIPE_PATTERN_UNMATCHED', {
+    subject,
+    problem: 'this checkpoint has nothing that it quantizes',
+    remedy: 'choose a recipe that names modules of this checkpoint; inspect lists them',
+  })
 }
 
 function mixed(subject: string, problem: string): AppError {

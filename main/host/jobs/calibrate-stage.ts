@@ -200,8 +200,8 @@ async function loadData(
   { client, observer, prepared }: Stage,
   request: HostStartRequest,
 ): Promise<CalibrationData> {
-  const { samples, sequenceLength } = request.options
   const { checkpoint, model } = prepared
+  const { samples, sequenceLength } = prepared.calibration
   const data = await client.loadData(
     await readCalibrationFiles({
       checkpoint,
@@ -209,7 +209,7 @@ async function loadData(
       maxPositions: model.text.maxPositions,
       calibrationPath: request.calibrationPath,
       samples,
-      maxSamples: candidateSamples(request.options),
+      maxSamples: candidateSamples({ ...request.options, samples }),
       sequenceLength,
     }),
   )
@@ -220,16 +220,16 @@ async function loadData(
 /** undefined when no minimum was asked for. */
 async function coverData(
   { client, observer, prepared }: Stage,
-  { options: { samples, minTokensPerExpert } }: HostStartRequest,
+  { options: { minTokensPerExpert } }: HostStartRequest,
   batch: TokenBatch,
   places: Pick<CoverageRequest, 'descriptors' | 'states'>,
 ): Promise<CoveredData | undefined> {
   if (minTokensPerExpert === undefined) return undefined
-  const { model } = prepared
+  const { model, calibration } = prepared
   observer.log('info', `looking where the tokens of ${String(batch.batch)} samples go`)
   const covered = await coverExperts(
     client,
-    { model, ...places, batch, samples, minTokensPerExpert },
+    { model, ...places, batch, samples: calibration.samples, minTokensPerExpert },
     (done) => {
       observer.stageProgress('calibrate', done)
     },

@@ -12,6 +12,7 @@ import type { MoeModel } from '../../engine/models/moe-model.ts'
 import { recogniseModel } from '../../engine/models/recognise-model.ts'
 import type { ExportPlan } from '../../engine/pipeline/export-plan.ts'
 import { planExport } from '../../engine/pipeline/plan-export.ts'
+import { calibrationChoice, type CalibrationChoice } from '../../engine/recipes/calibration-choice.ts'
 import { loadRecipe } from '../../engine/recipes/load-recipe.ts'
 import type { Recipe } from '../../engine/recipes/recipe.ts'
 
@@ -26,6 +27,7 @@ export interface OpenedModel {
 
 export interface PreparedRun extends OpenedModel {
   readonly recipe: Recipe
+  readonly calibration: CalibrationChoice
   readonly plan: ExportPlan
   /** From `--amax`; undefined when the run has to calibrate or needs no data. */
   readonly givenStats: CalibrationStats | undefined
@@ -69,7 +71,7 @@ export async function prepareRun(
     maxShardSizeBytes: options.maxShardSizeBytes,
     availableSites: givenStats === undefined ? undefined : new Set(givenStats.amax.keys()),
   })
-  return { ...opened, recipe, plan, givenStats }
+  return { ...opened, recipe, calibration: calibrationChoice(options, recipe), plan, givenStats }
 }
 
 async function readAmax(path: string): Promise<CalibrationStats> {

@@ -14,7 +14,8 @@ export async function runIdentity(
 ): Promise<RunIdentity> {
   const { plan, checkpoint, folder } = prepared
   const { recipe, recipeText, kv, dialect, profile, expertInputScale } = request.options
-  const { samples, sequenceLength, statistics = 'lean', minTokensPerExpert } = request.options
+  const { statistics = 'lean', minTokensPerExpert } = request.options
+  const { samples, sequenceLength } = prepared.calibration
   const needsData = plan.calibrationSites.length > 0
   const identity: Record<string, string> = {
     version,
@@ -29,7 +30,7 @@ export async function runIdentity(
     const coverage =
       minTokensPerExpert === undefined
         ? ''
-        : `, ${String(minTokensPerExpert)} tokens per expert from ${String(candidateSamples(request.options))}`
+        : `, ${String(minTokensPerExpert)} tokens per expert from ${String(candidateSamples({ ...request.options, samples }))}`
     identity['data'] = `${data} ${String(samples)} x ${String(sequenceLength)}, ${statistics}${coverage}`
   }
   for (const shard of checkpoint.shards) {

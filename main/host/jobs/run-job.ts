@@ -57,6 +57,9 @@ export async function runJob(
   })
   for (const problem of prepared.model.problems)
     observer.log('warn', `${problem.subject}: ${problem.message}`)
+  const { data } = prepared.recipe.calibration
+  if (data !== undefined && data !== 'builtin' && request.calibrationPath === undefined)
+    observer.log('warn', `the recipe names the data file ${data}, but the built-in texts were chosen`)
   const { tensors, outputBytes } = prepared.plan
   observer.log('info', `plan: ${String(tensors.length)} tensors, ${formatBytes(outputBytes, 'en')}`)
   releaseGarbage()

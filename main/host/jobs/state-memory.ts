@@ -3,6 +3,7 @@ import { constrainedMemory } from 'node:process'
 import { totalmem } from 'node:os'
 import { candidateSamples, type RunOptions } from '../../../shared/domain/run-options.ts'
 import type { CalibrationSize } from '../../engine/pipeline/calibration-demand.ts'
+import type { CalibrationChoice } from '../../engine/recipes/calibration-choice.ts'
 
 /** Of the machine's memory, or of what a container gives this process. The rest is for weights, runs, workers and other programs. */
 const SHARE = 1 / 4
@@ -15,11 +16,13 @@ export function stateLimitBytes(memoryBytes: number | undefined): number {
   return Math.floor(available * SHARE)
 }
 
-/** What a calibration with these options is planned for on this machine. */
-export function calibrationSize(options: RunOptions): CalibrationSize {
-  const { sequenceLength, memoryBytes } = options
+/** What a calibration with that much data is planned for on this machine. */
+export function calibrationSize(
+  options: Pick<RunOptions, 'minTokensPerExpert' | 'coverageBudget' | 'memoryBytes'>,
+  calibration: CalibrationChoice,
+): CalibrationSize {
   return {
-    calibrationTokens: candidateSamples(options) * sequenceLength,
-    stateLimitBytes: stateLimitBytes(memoryBytes),
+    calibrationTokens: candidateSamples({ ...options, ...calibration }) * calibration.sequenceLength,
+    stateLimitBytes: stateLimitBytes(options.memoryBytes),
   }
 }

@@ -57,10 +57,10 @@ export async function findProblems(
 /** Scratch file and layer boundaries, which lie in the partial folder until the calibration is over. */
 function calibrationDiskBytes(
   { options }: HostStartRequest,
-  { plan, model, givenStats }: PreparedRun,
+  { plan, model, givenStats, calibration }: PreparedRun,
 ): number {
   if (plan.calibrationSites.length === 0 || givenStats !== undefined) return 0
-  return calibrationDemand(model.text, calibrationSize(options)).diskBytes
+  return calibrationDemand(model.text, calibrationSize(options, calibration)).diskBytes
 }
 
 async function failuresOf(checks: readonly (() => Promise<unknown>)[]): Promise<readonly AppError[]> {

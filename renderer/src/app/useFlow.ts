@@ -74,7 +74,8 @@ export function useFlow(): Flow {
         recipe.update({ calibrationGrant: grant })
         break
       case 'recipe':
-        recipe.update({ recipeGrant: grant })
+        // A recipe of the user's own may say how much data it wants.
+        recipe.update({ recipeGrant: grant, samples: '', sequenceLength: '' })
         break
       case 'output':
         recipe.update({ outputGrant: grant })

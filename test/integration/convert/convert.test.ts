@@ -114,6 +114,13 @@ describe('ModelOpt -> compressed-tensors -> ModelOpt', () => {
   })
 })
 
+test('a dialect that cannot say that inputs stay in 16 bit does not promise the way back', async () => {
+  const original = await exported('mxfp4_mlp_weight_only', 'compressed-tensors')
+  const report = await convert(original, 'modelopt')
+  expect(report.isReversible).toBe(false)
+  expect(report.notes.join()).toContain('16 bit')
+})
+
 test('any number of workers and any shard size gives the same tensors', async () => {
   const original = await exported('int4_blockwise_experts_only', 'compressed-tensors')
   const one = await convert(original, 'modelopt', { workers: 1 })

@@ -1,6 +1,7 @@
 /** What the user has chosen for a run, as the form holds it, and how it becomes run options. Pure. */
 import type { PathGrant } from '../../../../shared/domain/app-info.ts'
 import {
+  DEFAULT_CALIBRATION,
   DEFAULT_RUN_OPTIONS,
   type DeviceChoice,
   type DialectChoice,
@@ -68,8 +69,8 @@ export function createDraft(totalBytes: number, defaults: RunDefaults = NO_DEFAU
     dialect: 'recipe',
     expertInputScale: 'default',
     calibrationGrant: undefined,
-    samples: String(isSmall ? 16 : DEFAULT_RUN_OPTIONS.samples),
-    sequenceLength: String(isSmall ? 256 : DEFAULT_RUN_OPTIONS.sequenceLength),
+    samples: String(isSmall ? 16 : DEFAULT_CALIBRATION.samples),
+    sequenceLength: String(isSmall ? 256 : DEFAULT_CALIBRATION.sequenceLength),
     minTokensPerExpert: '',
     device: defaults.device,
     workers: String(defaults.workers),
@@ -82,14 +83,9 @@ export function createDraft(totalBytes: number, defaults: RunDefaults = NO_DEFAU
 /** Bounds are those of the contract's schema, so that main never has to refuse what the form accepted. */
 export function draftProblems(draft: RecipeDraft, outputName: string): DraftProblems {
   const found: [DraftField, string | undefined][] = [
-    ['samples', wholeProblem(draft.samples, 1, 1_000_000)],
-    ['sequenceLength', wholeProblem(draft.sequenceLength, 2, 262_144)],
-    [
-      'minTokensPerExpert',
-      draft.minTokensPerExpert.trim() === ''
-        ? undefined
-        : wholeProblem(draft.minTokensPerExpert, 1, 1_000_000),
-    ],
+    ['samples', amountProblem(draft.samples, 1, 1_000_000)],
+    ['sequenceLength', amountProblem(draft.sequenceLength, 2, 262_144)],
+    ['minTokensPerExpert', amountProblem(draft.minTokensPerExpert, 1, 1_000_000)],
     ['workers', wholeProblem(draft.workers, 0, 256)],
     [
       'maxShardGigabytes',
@@ -112,9 +108,9 @@ export function toRunOptions(draft: RecipeDraft): RunOptions {
     profile: draft.profile,
     expertInputScale: draft.expertInputScale === 'default' ? undefined : draft.expertInputScale,
     maxShardSizeBytes: shardBytes(draft.maxShardGigabytes) ?? DEFAULT_RUN_OPTIONS.maxShardSizeBytes,
-    samples: Number(draft.samples),
-    sequenceLength: Number(draft.sequenceLength),
-    minTokensPerExpert: draft.minTokensPerExpert.trim() === '' ? undefined : Number(draft.minTokensPerExpert),
+    samples: amount(draft.samples),
+    sequenceLength: amount(draft.sequenceLength),
+    minTokensPerExpert: amount(draft.minTokensPerExpert),
     device: draft.device,
     workers: Number(draft.workers),
   }
@@ -128,6 +124,15 @@ export function defaultOutputName(
   const recipe = draft.recipeGrant?.name.replace(/\.ya?ml$/i, '') ?? draft.recipe
   const cleaned = `${checkpointName}-${recipe}`.replace(/[^A-Za-z0-9._+-]+/g, '_').slice(0, 200)
   return /^[A-Za-z0-9_]/.test(cleaned) ? cleaned : `_${cleaned.slice(1)}`
+}
+
+/** An empty field leaves the amount to recipe and defaults. */
+function amount(value: string): number | undefined {
+  return value.trim() === '' ? undefined : Number(value)
+}
+
+function amountProblem(value: string, minimum: number, maximum: number): string | undefined {
+  return amount(value) === undefined ? undefined : wholeProblem(value, minimum, maximum)
 }
 
 function wholeProblem(value: string, minimum: number, maximum: number): string | undefined {

@@ -56,6 +56,7 @@ export const recipeText = {
   },
   expertScales: { per_expert: 'Each expert its own', shared: 'One for all of a layer' },
   devices: { auto: 'Automatic', cpu: 'CPU', webgpu: 'WebGPU', cuda: 'CUDA' },
+  recipeAmount: 'Empty: as the recipe says, else 128 × 512',
   builtinData: 'Built-in texts',
   builtinHint: 'Public-domain prose and speeches',
   notNeeded: 'Not needed by this recipe',

@@ -58,8 +58,6 @@ describe('tensors of a [256, 384] matrix', () => {
 
 describe('formats without a counterpart', () => {
   test.each([
-    [of('w4a16_nvfp4', 32), 'w4a16_nvfp4 with blocks of 32'],
-    [calibrated('nvfp4', 32), 'nvfp4 with blocks of 32'],
     [calibrated('w4a8_nvfp4_fp8', 32), 'w4a8_nvfp4_fp8'],
     [calibrated('w4a8_mxfp4_fp8', 32), 'w4a8_mxfp4_fp8'],
     [of('nvfp4', 16), 'nvfp4'],
@@ -68,6 +66,13 @@ describe('formats without a counterpart', () => {
     expect(error).toMatchObject({ code: 'DIALECT_UNSUPPORTED', subject: 'model.layers.0.mlp.experts' })
     expect(error.problem).toContain(name)
   })
+
+  test.each([of('w4a16_nvfp4', 32), calibrated('nvfp4', 32)])(
+    '%o is quantized in blocks of 16, the only ones that loaders have',
+    (format) => {
+      expect(compressedTensors.adopt('m', format)).toEqual({ ...format, blockSize: 16 })
+    },
+  )
 
   test('an NVFP4 KV cache', async () => {
     const error = await errorOf(() => compressedTensors.adoptKv('nvfp4_cast'))

@@ -25,8 +25,16 @@ describe('createDraft', () => {
 })
 
 describe('draftProblems', () => {
-  it.each(['', '0', '1.5', '-3', '1e3', 'many', '1000001'])('refuses %j samples', (samples) => {
+  it.each(['0', '1.5', '-3', '1e3', 'many', '1000001'])('refuses %j samples', (samples) => {
     expect(draftProblems({ ...small, samples }, 'x')).toHaveProperty('samples')
+  })
+
+  it('leaves an empty amount of data to the recipe, so that its own value counts', () => {
+    const empty = { ...small, samples: '', sequenceLength: ' ' }
+    expect(draftProblems(empty, 'x')).toEqual({})
+    const options = toRunOptions(empty)
+    expect([options.samples, options.sequenceLength]).toEqual([undefined, undefined])
+    expect(runOptionsSchema.safeParse(options).success).toBe(true)
   })
 
   it('accepts a decimal comma for the shard size and refuses what is too small', () => {
