@@ -10,8 +10,8 @@ import { SharedWeightReader } from './shared-weight-reader.ts'
 
 type CountingReader = WeightReader & { readonly bytesRead: number; close?: () => void }
 
-/** One converts 1 GB/s or more, a GPU takes as much; the rest of the cores belongs to the export. */
-const MAX_HELPERS = 3
+/** On a slow core one converts 0.5 GB/s, and a GPU takes more than 1; the rest of the cores belongs to the export. */
+const MAX_HELPERS = 4
 
 export class CalibrationSources {
   readonly reader: CountingReader

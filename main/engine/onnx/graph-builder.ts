@@ -111,15 +111,20 @@ export class GraphBuilder {
     return outputs
   }
 
-  /** y[rows, out] = x[rows, in] · weight[out, in]ᵀ: the only matrix product with a weight. */
+  /**
+   * y[rows, out] = x[rows, in] · weight[out, in]ᵀ. With `tiledLinear` the only matrix product with a weight. Not Gemm with transB: that is a
+   * third as fast on a GPU, and no faster on the CPU.
+   */
   linear(input: Value, weight: Value, site: string, slot = 0): Value {
-    let operands: LinearOperands = { input, weight, site, slot }
-    for (const interceptor of this.interceptors) {
-      if (interceptor.onLinear !== undefined) {
-        operands = { site, slot, ...pickOperands(interceptor.onLinear(this, operands)) }
-      }
-    }
-    return this.node('Gemm', [operands.input, operands.weight], { attributes: { transB: 1 } })
+    const operands = this.intercept({ input, weight, site, slot })
+    const transposed = this.node('Transpose', [operands.weight], { attributes: { perm: [1, 0] } })
+    return this.node('MatMul', [operands.input, transposed])
+  }
+
+  /** The same for tiles of rows with a weight each, which lies transposed already: y[tiles, rows, out] = x[tiles, rows, in] · weight[tiles, in, out]. */
+  tiledLinear(input: Value, weight: Value, site: string): Value {
+    const operands = this.intercept({ input, weight, site, slot: 0 })
+    return this.node('MatMul', [operands.input, operands.weight])
   }
 
   /** Shows a value that is not the input of a linear (keys and values of the cache) to the interceptors. */
@@ -133,6 +138,17 @@ export class GraphBuilder {
   build(): Uint8Array<ArrayBuffer> {
     const { name, opset, nodes, initializers, inputs, outputs } = this
     return encodeModel({ name, opset, nodes, initializers, inputs, outputs })
+  }
+
+  private intercept(given: LinearOperands): LinearOperands {
+    let operands = given
+    const { site, slot } = given
+    for (const interceptor of this.interceptors) {
+      if (interceptor.onLinear !== undefined) {
+        operands = { site, slot, ...pickOperands(interceptor.onLinear(this, operands)) }
+      }
+    }
+    return operands
   }
 
   private push(

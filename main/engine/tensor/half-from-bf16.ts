@@ -1,6 +1,6 @@
 /**
  * BF16 as binary16 patterns with one power of two for a whole tensor: half the bytes of f32, and exact for every value that is not
- * vanishingly small beside the largest. Arithmetic on patterns through tables, because this runs on every weight of a model.
+ * vanishingly small beside the largest. Arithmetic on patterns, and tables where that does not do, because this runs on every weight.
  */
 import { bf16ToF32 } from './bf16.ts'
 import { f16ToF32 } from './f16.ts'
@@ -22,6 +22,12 @@ const TOP_EXPONENT = 15
 const MAX_EXPONENT = 126
 const HALF_INFINITY = 0x7c00
 const BF16_SPECIAL = 0x7f80
+const BF16_BIAS = 127
+const HALF_BIAS = 15
+/** BF16 patterns of normal halves, without the first. */
+const NORMAL_SPAN = 30 * 0x80 - 1
+/** Patterns that are tried in pairs together. */
+const BLOCK = 4096
 
 const tables = new Map<number, Uint16Array>()
 
@@ -31,7 +37,7 @@ const tables = new Map<number, Uint16Array>()
  * converted when badIndex ≥ 0.
  */
 export function halfFromBf16(sources: readonly Uint16Array[], target: Uint16Array): ScaledHalf {
-  const largest = convert(sources, target, tableOf(FIRST_EXPONENT))
+  const largest = convert(sources, target, FIRST_EXPONENT)
   if (largest < HALF_INFINITY && largest >= LOWEST_GOOD_MAXIMUM)
     return { exponent: FIRST_EXPONENT, badIndex: -1 }
   const maximum = largestPattern(sources)
@@ -39,7 +45,7 @@ export function halfFromBf16(sources: readonly Uint16Array[], target: Uint16Arra
   if (maximum >= BF16_SPECIAL) return { exponent: 0, badIndex: firstSpecial(sources) }
   const binaryExponent = Math.floor(Math.log2(bf16ToF32(maximum)))
   const exponent = Math.min(MAX_EXPONENT, TOP_EXPONENT - binaryExponent)
-  convert(sources, target, tableOf(exponent))
+  convert(sources, target, exponent)
   return { exponent, badIndex: -1 }
 }
 
@@ -55,17 +61,54 @@ export function halfFromF16(sources: readonly Uint16Array[], target: Uint16Array
 }
 
 /** Largest magnitude pattern written. */
-function convert(sources: readonly Uint16Array[], target: Uint16Array, table: Uint16Array): number {
+function convert(sources: readonly Uint16Array[], target: Uint16Array, exponent: number): number {
   let largest = 0
   let position = 0
   for (const source of sources) {
-    for (let i = 0; i < source.length; i++) {
-      const half = table[source[i]!]!
-      target[position + i] = half
-      const magnitude = half & 0x7fff
-      if (magnitude > largest) largest = magnitude
+    for (let first = 0; first < source.length; first += BLOCK) {
+      const block = source.subarray(first, first + BLOCK)
+      const place = target.subarray(position + first, position + first + block.length)
+      const inPairs = convertNormalPairs(block, place, exponent)
+      largest = Math.max(largest, inPairs >= 0 ? inPairs : convertByTable(block, place, tableOf(exponent)))
     }
     position += source.length
+  }
+  return largest
+}
+
+/**
+ * Two patterns at a time, for blocks whose values all become normal halves: then the mantissa is longer and the exponent has another bias,
+ * no more. Returns the largest magnitude pattern, or −1 when a value is of another kind (the target holds nonsense then) or the memory does not
+ * allow it.
+ */
+function convertNormalPairs(source: Uint16Array, target: Uint16Array, exponent: number): number {
+  const isAligned = source.length % 2 === 0 && source.byteOffset % 4 === 0 && target.byteOffset % 4 === 0
+  if (!isAligned) return -1
+  const from = new Uint32Array(source.buffer, source.byteOffset, source.length / 2)
+  const to = new Uint32Array(target.buffer, target.byteOffset, from.length)
+  const lowest = ((BF16_BIAS - HALF_BIAS - exponent) << 7) + 0x80
+  let outside = 0
+  let largest = 0
+  for (let i = 0; i < from.length; i++) {
+    const pair = from[i]!
+    const low = (pair & 0x7fff) - lowest
+    const high = ((pair >>> 16) & 0x7fff) - lowest
+    // Negative when below or above the normal halves.
+    outside |= low | (NORMAL_SPAN - low) | high | (NORMAL_SPAN - high)
+    to[i] = (pair & 0x80008000) | ((low + 0x80) << 3) | ((high + 0x80) << 19)
+    if (low > largest) largest = low
+    if (high > largest) largest = high
+  }
+  return outside < 0 ? -1 : (largest + 0x80) << 3
+}
+
+function convertByTable(source: Uint16Array, target: Uint16Array, table: Uint16Array): number {
+  let largest = 0
+  for (let i = 0; i < source.length; i++) {
+    const half = table[source[i]!]!
+    target[i] = half
+    const magnitude = half & 0x7fff
+    if (magnitude > largest) largest = magnitude
   }
   return largest
 }

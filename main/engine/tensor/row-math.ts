@@ -58,6 +58,6 @@ export function addScaledRows(
 export function firstNotFinite(values: Float32Array): number {
   // x − x is 0 for finite values and NaN otherwise; one test at the end keeps the loop free of branches.
   let sum = 0
-  for (const value of values) sum += value - value
+  for (let i = 0; i < values.length; i++) sum += values[i]! - values[i]!
   return sum === 0 ? -1 : values.findIndex((value) => !Number.isFinite(value))
 }

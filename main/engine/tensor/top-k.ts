@@ -16,10 +16,12 @@ export function routeTokens(
     const start = row * experts
     const out = row * k
     let count = 0
+    /** The last of k chosen; nothing is below −1. */
+    let least = -1
     for (let expert = 0; expert < experts; expert++) {
       const value = probability[start + expert]!
       // Strictly greater: an equal value that came earlier has the lower index and stays in front.
-      if (count === k && !(value > weights[out + k - 1]!)) continue
+      if (!(value > least)) continue
       let place = count < k ? count : k - 1
       while (place > 0 && value > weights[out + place - 1]!) {
         weights[out + place] = weights[out + place - 1]!
@@ -29,6 +31,7 @@ export function routeTokens(
       weights[out + place] = value
       chosen[out + place] = expert
       if (count < k) count++
+      if (count === k) least = weights[out + k - 1]!
     }
     let sum = 0
     for (let i = 0; i < k; i++) sum += weights[out + i]!

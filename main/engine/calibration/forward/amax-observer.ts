@@ -7,7 +7,7 @@ import { propagatingMaximum } from '../../tensor/row-math.ts'
 import type { GraphTensor } from '../../onnx/graph-runtime.ts'
 
 export interface Observation {
-  /** Graph output with the maxima, f32 of any shape. */
+  /** Graph output with the maxima, f32 [rows]. */
   readonly output: string
   readonly sites: readonly string[]
   readonly slot: number
@@ -16,15 +16,10 @@ export interface Observation {
 export interface ObserverOptions {
   /** Sites whose maxima are known from elsewhere. Default: none. */
   readonly ignoredSites?: ReadonlySet<string>
-  /** One output `amax`, f32 [all rows], observation after observation, instead of one each: fewer small reads from a device. Default: false. */
-  readonly isMerged?: boolean
 }
-
-const MERGED_OUTPUT = 'amax'
 
 export class AmaxObserver implements GraphInterceptor {
   private readonly byValue = new Map<Value, { output: string; sites: string[]; slot: number }>()
-  private readonly merged: Value[] = []
   private readonly options: ObserverOptions
 
   constructor(options: ObserverOptions = {}) {
@@ -45,27 +40,19 @@ export class AmaxObserver implements GraphInterceptor {
     return value
   }
 
-  /** To be called when the graph is complete. */
-  finish(graph: GraphBuilder): void {
-    if (this.merged.length === 0) return
-    graph.output(MERGED_OUTPUT, graph.node('Concat', this.merged, { attributes: { axis: 0 } }))
-  }
-
   private observe(graph: GraphBuilder, value: Value, site: string, slot: number): void {
-    const { ignoredSites, isMerged = false } = this.options
-    if (ignoredSites?.has(site) === true) return
+    if (this.options.ignoredSites?.has(site) === true) return
     const present = this.byValue.get(value)
     if (present !== undefined) {
       present.sites.push(site)
       return
     }
-    const output = isMerged ? MERGED_OUTPUT : `amax.${String(this.byValue.size)}`
+    const output = `amax.${String(this.byValue.size)}`
     // The last axis only: a reduction to a scalar runs on a single GPU thread, and the host finds a NaN that a device maximum may drop.
     const maxima = graph.node('ReduceMax', [graph.node('Abs', [value]), graph.shape([-1])], {
       attributes: { keepdims: 0 },
     })
-    if (isMerged) this.merged.push(graph.node('Reshape', [maxima, graph.shape([-1])]))
-    else graph.output(output, maxima)
+    graph.output(output, graph.node('Reshape', [maxima, graph.shape([-1])]))
     this.byValue.set(value, { output, sites: [site], slot })
   }
 }

@@ -28,8 +28,12 @@ export class ChannelObserver implements GraphInterceptor {
   private readonly config: QwenTextConfig
   private readonly byValue = new Map<Value, Watched>()
 
-  constructor(config: QwenTextConfig) {
+  private readonly isTiled: boolean
+
+  /** `isTiled`: values are f32 [tiles, rows, channels], and every tile is reported by itself, as slot. */
+  constructor(config: QwenTextConfig, isTiled = false) {
     this.config = config
+    this.isTiled = isTiled
   }
 
   onLinear(_graph: GraphBuilder, operands: LinearOperands): LinearOperands {
@@ -52,9 +56,9 @@ export class ChannelObserver implements GraphInterceptor {
       [SUM_OUTPUT, 'ReduceSum'],
     ] as const) {
       const overRows = magnitudes.map((value) =>
-        graph.node(operator, [value, graph.shape([0])], { attributes: { keepdims: 0 } }),
+        graph.node(operator, [value, graph.shape([this.isTiled ? 1 : 0])], { attributes: { keepdims: 0 } }),
       )
-      graph.output(output, graph.node('Concat', overRows, { attributes: { axis: 0 } }))
+      graph.output(output, graph.node('Concat', overRows, { attributes: { axis: -1 } }))
     }
   }
 
@@ -67,14 +71,17 @@ export class ChannelObserver implements GraphInterceptor {
     const amax = results.get(AMAX_OUTPUT)
     const sumAbs = results.get(SUM_OUTPUT)
     invariant(amax?.dtype === 'float32' && sumAbs?.dtype === 'float32', 'the graph returned no channels')
-    let first = 0
-    for (const { sites, slot, width } of this.byValue.values()) {
-      const channels = {
-        amax: amax.data.subarray(first, first + width),
-        sumAbs: sumAbs.data.subarray(first, first + width),
+    const widths = [...this.byValue.values()].reduce((sum, { width }) => sum + width, 0)
+    for (let tile = 0; tile * widths < amax.data.length; tile += 1) {
+      let first = tile * widths
+      for (const { sites, slot, width } of this.byValue.values()) {
+        const channels = {
+          amax: amax.data.subarray(first, first + width),
+          sumAbs: sumAbs.data.subarray(first, first + width),
+        }
+        for (const site of sites) sink(site, this.isTiled ? tile : slot, channels)
+        first += width
       }
-      for (const site of sites) sink(site, slot, channels)
-      first += width
     }
   }
 

@@ -1,4 +1,4 @@
-/** Routed experts on the tokens that chose them. One graph holds several experts side by side, so that a device gets more work per run. */
+/** Routed experts on the tokens that chose them: several in one graph, because a run costs time of its own. */
 import type { QwenTextConfig } from '../../models/qwen3_5-moe/text-config.ts'
 import { GraphBuilder, type GraphInterceptor, type Value } from '../../onnx/graph-builder.ts'
 import { silu, splitLast } from '../../onnx/graph-ops.ts'
@@ -24,23 +24,30 @@ export function expertsGraph(
 }
 
 /**
- * The same on rows of one matrix that is already on the device. Feeds: `normed` f32 [tokens, H]; per slot `rows.s` int32 [rows_s] (rows_s ≥ 1)
- * and the weights as above. Output: `y` f32 [Σ rows_s, H], slot after slot, not yet multiplied by the routing weight.
+ * The same for tiles of rows of one matrix that is already on the device, as few large products. Feeds: `normed` f32 [tokens, H]; `rows` int32
+ * [tiles, width]; transposed weights of experts side by side, `gate_up` f32 [E, H, 2F] (gate columns first) and `down` f32 [E, F, H]. Tile t
+ * belongs to expert t (tiles = E), or with `picksExperts` to expert `experts[t]`, int32 [tiles]. Output: `y` f32 [tiles · width, H].
  */
-export function gatheredExpertsGraph(
+export function tiledExpertsGraph(
   config: QwenTextConfig,
   interceptors: readonly GraphInterceptor[],
-  slotCount: number,
+  picksExperts: boolean,
 ): GraphBuilder {
-  const graph = new GraphBuilder(`gathered_experts_${String(slotCount)}`, interceptors)
-  const normed = graph.input('normed', ['tokens', config.hiddenSize])
-  const outputs = Array.from({ length: slotCount }, (_, slot) => {
-    const rows = graph.input(slotName('rows', slot), [`count_${String(slot)}`], 'int32')
-    return expert(graph, config, graph.node('Gather', [normed, rows], { attributes: { axis: 0 } }), slot)
-  })
-  const [first] = outputs
-  const isSingle = first !== undefined && outputs.length === 1
-  graph.output('y', isSingle ? first : graph.node('Concat', outputs, { attributes: { axis: 0 } }))
+  const graph = new GraphBuilder('tiled_experts', interceptors)
+  const { hiddenSize: h, expertWidth: f } = config
+  const gather = (data: Value, index: Value): Value =>
+    graph.node('Gather', [data, index], { attributes: { axis: 0 } })
+  const normed = graph.input('normed', ['tokens', h])
+  const x = gather(normed, graph.input('rows', ['tiles', 'width'], 'int32'))
+  const experts = picksExperts ? graph.input('experts', ['tiles'], 'int32') : undefined
+  const weight = (name: string, rows: number, cols: number): Value => {
+    const all = graph.input(name, ['expert_count', rows, cols])
+    return experts === undefined ? all : gather(all, experts)
+  }
+  const gateUp = graph.tiledLinear(x, weight('gate_up', h, 2 * f), GATE_UP_SITE)
+  const activated = gatedActivation(graph, gateUp, f)
+  const y = graph.tiledLinear(activated, weight('down', f, h), DOWN_SITE)
+  graph.output('y', graph.node('Reshape', [y, graph.shape([-1, h])]))
   return graph
 }
 
@@ -52,9 +59,14 @@ function expert(
 ): Value {
   const gateUp = graph.input(slotName('gate_up', slot), [2 * f, h])
   const down = graph.input(slotName('down', slot), [h, f])
-  const [gate = x, up = x] = splitLast(graph, graph.linear(x, gateUp, GATE_UP_SITE, slot), [f, f])
-  const activated = graph.node('Mul', [silu(graph, gate), up])
+  const activated = gatedActivation(graph, graph.linear(x, gateUp, GATE_UP_SITE, slot), f)
   return graph.linear(activated, down, DOWN_SITE, slot)
+}
+
+/** silu(gate) ⊙ up of [..., 2F], gate first. */
+function gatedActivation(graph: GraphBuilder, gateUp: Value, f: number): Value {
+  const [gate = gateUp, up = gateUp] = splitLast(graph, gateUp, [f, f])
+  return graph.node('Mul', [silu(graph, gate), up])
 }
 
 function slotName(part: string, slot: number): string {

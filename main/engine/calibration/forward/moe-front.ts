@@ -11,8 +11,8 @@ const SHARED = 'mlp.shared_expert'
 export const ROUTER_SITE = 'mlp.gate'
 
 /**
- * Feeds: `x` f32 [rows, H] (`sequences`: [B, T, H], and `y` as well) and the tensors by local name (norm scale already 1 + w). Outputs: `normed` f32 [rows, H] (input of the routed
- * experts), `probability` f32 [rows, E] (softmax over all experts), `y` f32 [rows, H] = x + gate · shared expert.
+ * Feeds: `x` f32 [rows, H] (`sequences`: [B, T, H], and `y` as well) and the tensors by local name (norm scale already 1 + w). Outputs:
+ * `normed` f32 [rows, H] (input of the routed experts; `sequences`: one more row, of zeros), `probability` f32 [rows, E] (softmax over all experts), `y` f32 [rows, H] = x + gate · shared expert.
  */
 export function moeFrontGraph(
   config: QwenTextConfig,
@@ -41,7 +41,11 @@ export function moeFrontGraph(
   const shared = swiglu(graph, normed, weights, sites)
   const opening = graph.linear(normed, weight('mlp.shared_expert_gate', 1, h), 'mlp.shared_expert_gate')
   const gated = graph.node('Mul', [shared, graph.node('Sigmoid', [opening])])
-  graph.output('normed', normed)
+  const zeros = graph.constant(Array<number>(h).fill(0), [1, h])
+  graph.output(
+    'normed',
+    layout === 'rows' ? normed : graph.node('Concat', [normed, zeros], { attributes: { axis: 0 } }),
+  )
   const sum = graph.node('Add', [x, gated])
   graph.output('y', layout === 'rows' ? sum : unflatten(graph, sum, given, [h]))
   return graph

@@ -7,6 +7,6 @@ export interface DeviceBatch {
   readonly part: TokenPart
   /** f32 [batch, time, H] */
   hidden: DeviceTensor | undefined
-  /** Inputs of the experts of the current layer, f32 [batch · time, H] */
+  /** Inputs of the experts of the current layer, f32 [batch · time + 1, H]: the last row is zeros, for tiles with less tokens than rows. */
   normed: DeviceTensor | undefined
 }

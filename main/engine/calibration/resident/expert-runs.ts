@@ -2,18 +2,19 @@
 import { invariant } from '../../../../shared/errors/app-error.ts'
 import type { QwenTextConfig } from '../../models/qwen3_5-moe/text-config.ts'
 import type { DeviceTensor, GraphFeed } from '../../onnx/graph-runtime.ts'
-import { DOWN_SITE, GATE_UP_SITE, gatheredExpertsGraph } from '../forward/experts.ts'
-import type { RoutedRows } from '../hidden-states.ts'
+import { GATE_UP_SITE, tiledExpertsGraph } from '../forward/experts.ts'
+import type { RoutedRows, TokenPart } from '../hidden-states.ts'
 import type { RoutingTable } from '../routing-table.ts'
 import type { DeviceBatch } from './device-batch.ts'
 import { deviceOutput, type DeviceGraphs, type RowSink } from './device-graphs.ts'
-import { ExpertTerms, packRuns, rowsWithin } from './expert-terms.ts'
+import { ExpertTerms, rowsWithin } from './expert-terms.ts'
+import { planTiles, type TileRun } from './expert-tiles.ts'
 import type { ExpertUpload } from './layer-uploads.ts'
 import type { MemoryPlan } from './memory-plan.ts'
 import { combineGraph } from './transfer-graphs.ts'
 
-/** Experts side by side in one run: measured to fill a large GPU. */
-const EXPERTS_PER_RUN = 32
+/** Few numbers of parts, because each is a graph of its own. */
+const MAX_PARTS = 6
 const ONLY_GATE_UP: ReadonlySet<string> = new Set([GATE_UP_SITE])
 
 export interface ExpertRunOptions {
@@ -27,58 +28,43 @@ export interface ExpertRunOptions {
   readonly rowMaxima: Float32Array | undefined
 }
 
-interface Slot extends RoutedRows {
-  readonly expert: number
-  readonly gateUp: DeviceTensor
-  readonly down: DeviceTensor
-}
-
 export class ExpertRuns {
   private readonly options: ExpertRunOptions
   private readonly terms = new Map<DeviceBatch, ExpertTerms>()
-  private pendingBytes = 0
 
   constructor(options: ExpertRunOptions) {
     this.options = options
   }
 
-  /** Makes room for the outputs of a unit. */
-  async prepare(unit: ExpertUpload): Promise<void> {
-    if (this.pendingBytes > 0 && this.pendingBytes + this.outputBytes(unit) > this.options.plan.outputBytes)
-      await this.combine()
-  }
-
-  /** Items of a unit that are used: those of experts with tokens. */
-  wanted({ firstExpert, expertCount }: ExpertUpload): readonly number[] {
-    const items: number[] = []
+  /** Whether any expert of a unit has tokens. */
+  isUsed({ firstExpert, expertCount }: ExpertUpload): boolean {
     for (let index = 0; index < expertCount; index += 1) {
-      if (this.countOf(firstExpert + index) > 0) items.push(2 * index, 2 * index + 1)
+      if (lengthOf(this.options.routing.rowsOf(firstExpert + index)) > 0) return true
     }
-    return items
+    return false
   }
 
-  /** Runs the used experts of a unit on all of their tokens. `weights` belong to `wanted(unit)`. `onTokens` follows every run. */
+  /** Runs the experts of a unit on all of their tokens; `weights` are the two tensors of the unit. `onTokens` follows every run. */
   async run(
     unit: ExpertUpload,
     weights: readonly DeviceTensor[],
     onTokens: (tokens: number) => void,
   ): Promise<void> {
     const { batches, config, plan } = this.options
-    const isTooMuch = this.outputBytes(unit) > plan.outputBytes
-    const used = this.usedExperts(unit, weights)
-    for (const { expert } of used) this.reportInputs(expert)
+    const { firstExpert, expertCount } = unit
+    for (let index = 0; index < expertCount; index += 1) this.reportInputs(firstExpert + index)
     for (const batch of batches) {
-      for (const group of packRuns(this.slotsOf(batch, used), EXPERTS_PER_RUN, plan.expertRows)) {
-        await this.runGroup(batch, group)
-        onTokens(group.reduce((sum, { from, to }) => sum + to - from, 0) / config.topK)
+      for (const tileRun of planTiles(this.rowsOf(unit, batch), plan.expertRows)) {
+        await this.makeRoom(batch, tileRun.width * tileRun.tiles.length)
+        await this.runTiles(batch, unit, weights, tileRun)
+        onTokens(tileRun.tiles.reduce((sum, tile) => sum + lengthOf(tile), 0) / config.topK)
       }
-      if (isTooMuch) await this.combine()
     }
   }
 
   /** Adds up what is left. */
-  finish(): Promise<void> {
-    return this.combine()
+  async finish(): Promise<void> {
+    for (const batch of [...this.terms.keys()]) await this.combine(batch)
   }
 
   /** Frees outputs that were not added up. */
@@ -91,85 +77,93 @@ export class ExpertRuns {
     }
   }
 
-  private usedExperts(
-    { firstExpert, expertCount }: ExpertUpload,
-    weights: readonly DeviceTensor[],
-  ): readonly Pick<Slot, 'expert' | 'gateUp' | 'down'>[] {
-    const used: Pick<Slot, 'expert' | 'gateUp' | 'down'>[] = []
-    for (let index = 0; index < expertCount; index += 1) {
-      const expert = firstExpert + index
-      if (this.countOf(expert) === 0) continue
-      const gateUp = weights[2 * used.length]
-      const down = weights[2 * used.length + 1]
-      invariant(gateUp !== undefined && down !== undefined, `expert ${String(expert)} was not uploaded`)
-      used.push({ expert, gateUp, down })
-    }
-    return used
-  }
-
-  private slotsOf(
-    { part }: DeviceBatch,
-    used: readonly Pick<Slot, 'expert' | 'gateUp' | 'down'>[],
-  ): readonly Slot[] {
-    const { routing, plan } = this.options
+  private rowsOf({ firstExpert, expertCount }: ExpertUpload, { part }: DeviceBatch): readonly RoutedRows[] {
     const endRow = part.firstRow + part.batch * part.time
-    return used.flatMap((weights) =>
-      rowsWithin(routing.rowsOf(weights.expert), part.firstRow, endRow, plan.expertRows).map(
-        (rows): Slot => ({ ...weights, ...rows }),
-      ),
+    return Array.from({ length: expertCount }, (_, index) =>
+      rowsWithin(this.options.routing.rowsOf(firstExpert + index), part.firstRow, endRow),
     )
   }
 
-  private async runGroup(batch: DeviceBatch, group: readonly Slot[]): Promise<void> {
+  private async runTiles(
+    batch: DeviceBatch,
+    { firstExpert }: ExpertUpload,
+    [gateUp, down]: readonly DeviceTensor[],
+    tileRun: TileRun,
+  ): Promise<void> {
     const { graphs, sink, rowMaxima } = this.options
     const { normed, part } = batch
+    const { tiles, width, picksExperts } = tileRun
     invariant(normed !== undefined, 'the inputs of the experts are gone')
-    const feeds: Record<string, GraphFeed> = { normed }
-    for (const [slot, { gateUp, down, rows, from, to }] of group.entries()) {
-      const data = Int32Array.from(rows.subarray(from, to), (row) => row - part.firstRow)
-      feeds[`rows.${String(slot)}`] = { dtype: 'int32', shape: [data.length], data }
-      feeds[`gate_up.${String(slot)}`] = gateUp
-      feeds[`down.${String(slot)}`] = down
+    invariant(gateUp !== undefined && down !== undefined, 'the experts were not uploaded')
+    const rows = rowIndices(tileRun, part)
+    const feeds: Record<string, GraphFeed> = {
+      normed,
+      rows: { dtype: 'int32', shape: [tiles.length, width], data: rows },
+      gate_up: gateUp,
+      down,
+    }
+    if (picksExperts) {
+      const data = Int32Array.from(tiles, ({ expert }) => expert)
+      feeds['experts'] = { dtype: 'int32', shape: [data.length], data }
     }
     const results = await graphs.run(
       {
-        key: `experts x ${String(group.length)}`,
-        build: (config, interceptors) => gatheredExpertsGraph(config, interceptors, group.length),
+        key: picksExperts ? 'experts picked' : 'experts in place',
+        build: (config, interceptors) => tiledExpertsGraph(config, interceptors, picksExperts),
         deviceOutputs: ['y'],
         feeds,
-        observer: { isMerged: true, ...(rowMaxima === undefined ? {} : { ignoredSites: ONLY_GATE_UP }) },
-        slotRows: group.map(({ from, to }) => to - from),
+        observer: rowMaxima === undefined ? {} : { ignoredSites: ONLY_GATE_UP },
+        isTiled: true,
+        isDeferred: true,
       },
-      (site, slot, rows, channels) => {
-        const isPerExpert = site === GATE_UP_SITE || site === DOWN_SITE
-        sink(site, isPerExpert ? (group[slot]?.expert ?? 0) : slot, rows, channels)
+      (site, slot, maxima, channels) => {
+        if (channels !== undefined) {
+          sink(site, firstExpert + (tiles[slot]?.expert ?? 0), maxima, channels)
+          return
+        }
+        for (const [index, tile] of tiles.entries()) {
+          const first = index * width
+          if (lengthOf(tile) > 0)
+            sink(site, firstExpert + tile.expert, maxima.subarray(first, first + lengthOf(tile)))
+        }
       },
     )
-    this.termsOf(batch).add(deviceOutput(results, 'y'), group)
-    this.pendingBytes += group.reduce((sum, { from, to }) => sum + (to - from) * this.rowBytes, 0)
+    this.termsOf(batch).add(deviceOutput(results, 'y'), tileRun)
+  }
+
+  /** Adds up earlier outputs when those of `rows` more rows would be too many, for the batch or for the device. */
+  private async makeRoom(batch: DeviceBatch, rows: number): Promise<void> {
+    const { plan, config } = this.options
+    const terms = this.terms.get(batch)
+    if (terms !== undefined) {
+      const isFull = terms.parts.length >= MAX_PARTS || terms.rowCount + rows > plan.combineRows
+      if (isFull) await this.combine(batch)
+    }
+    let all = rows
+    for (const { rowCount } of this.terms.values()) all += rowCount
+    if (all * 4 * config.hiddenSize > plan.outputBytes) await this.finish()
   }
 
   /** hidden += the outputs so far, each times its routing weight. */
-  private async combine(): Promise<void> {
-    const { graphs, config } = this.options
-    for (const [batch, terms] of this.terms) {
-      invariant(batch.hidden !== undefined, 'the hidden states are gone')
-      const { parts, termCount } = terms
-      const results = await graphs.run(
-        {
-          key: `combine ${String(parts.length)} x ${String(termCount)}`,
-          build: () => combineGraph(config.hiddenSize, parts.length, termCount),
-          deviceOutputs: ['y'],
-          feeds: { x: batch.hidden, ...terms.feeds() },
-        },
-        () => undefined,
-      )
-      batch.hidden.dispose()
-      batch.hidden = deviceOutput(results, 'y')
-      terms.dispose()
-      this.terms.delete(batch)
-    }
-    this.pendingBytes = 0
+  private async combine(batch: DeviceBatch): Promise<void> {
+    const { graphs, config, plan } = this.options
+    const terms = this.terms.get(batch)
+    if (terms === undefined) return
+    invariant(batch.hidden !== undefined, 'the hidden states are gone')
+    const shape = terms.shape(plan.combineRows)
+    const results = await graphs.run(
+      {
+        key: `combine ${JSON.stringify(shape)}`,
+        build: () => combineGraph(config.hiddenSize, shape),
+        deviceOutputs: ['y'],
+        feeds: { x: batch.hidden, ...terms.feeds(shape) },
+      },
+      () => undefined,
+    )
+    batch.hidden.dispose()
+    batch.hidden = deviceOutput(results, 'y')
+    terms.dispose()
+    this.terms.delete(batch)
   }
 
   /** What every expert reads is what the router read. */
@@ -177,11 +171,10 @@ export class ExpertRuns {
     const { rowMaxima, routing, sink } = this.options
     if (rowMaxima === undefined) return
     const { rows, from, to } = routing.rowsOf(expert)
-    sink(
-      GATE_UP_SITE,
-      expert,
-      Float32Array.from(rows.subarray(from, to), (row) => rowMaxima[row] ?? 0),
-    )
+    if (to === from) return
+    const maxima = new Float32Array(to - from)
+    for (let entry = from; entry < to; entry += 1) maxima[entry - from] = rowMaxima[rows[entry] ?? 0] ?? 0
+    sink(GATE_UP_SITE, expert, maxima)
   }
 
   private termsOf(batch: DeviceBatch): ExpertTerms {
@@ -191,19 +184,22 @@ export class ExpertRuns {
     this.terms.set(batch, terms)
     return terms
   }
+}
 
-  private outputBytes({ firstExpert, expertCount }: ExpertUpload): number {
-    let rows = 0
-    for (let index = 0; index < expertCount; index += 1) rows += this.countOf(firstExpert + index)
-    return rows * this.rowBytes
+/** Rows of `normed` that the tiles read, i32 [tiles · width]; behind the tokens of a tile the row of zeros behind all tokens. */
+function rowIndices(
+  { tiles, width }: TileRun,
+  { firstRow, batch, time }: TokenPart,
+): Int32Array<ArrayBuffer> {
+  const indices = new Int32Array(tiles.length * width).fill(batch * time)
+  for (const [index, { rows, from, to }] of tiles.entries()) {
+    const first = index * width - from
+    for (let entry = from; entry < to; entry += 1)
+      indices[first + entry] = (rows[entry] ?? firstRow) - firstRow
   }
+  return indices
+}
 
-  private countOf(expert: number): number {
-    const { from, to } = this.options.routing.rowsOf(expert)
-    return to - from
-  }
-
-  private get rowBytes(): number {
-    return 4 * this.options.config.hiddenSize
-  }
+function lengthOf({ from, to }: RoutedRows): number {
+  return to - from
 }

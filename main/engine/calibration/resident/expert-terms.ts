@@ -4,6 +4,8 @@
  */
 import type { DeviceTensor, GraphFeed } from '../../onnx/graph-runtime.ts'
 import type { RoutedRows } from '../hidden-states.ts'
+import type { TileRun } from './expert-tiles.ts'
+import type { CombineShape } from './transfer-graphs.ts'
 
 export class ExpertTerms {
   readonly parts: DeviceTensor[] = []
@@ -12,7 +14,8 @@ export class ExpertTerms {
   private readonly counts: Int32Array
   private readonly indices: Int32Array<ArrayBuffer>[] = []
   private readonly weights: Float32Array<ArrayBuffer>[] = []
-  private rowCount = 0
+  /** Rows of all outputs so far. */
+  rowCount = 0
 
   /** For the tokens `firstRow..firstRow+tokenCount-1`. */
   constructor(firstRow: number, tokenCount: number) {
@@ -21,36 +24,47 @@ export class ExpertTerms {
     this.counts = new Int32Array(tokenCount)
   }
 
-  get termCount(): number {
-    return this.indices.length
+  /** Shape of the graph that adds up, with at most `maxRows` rows gathered for a piece. An even number of terms, so that few graphs are needed. */
+  shape(maxRows: number): CombineShape {
+    const termCount = 2 * Math.ceil(this.indices.length / 2)
+    const pieceCount = Math.ceil(this.tokenCount / Math.max(1, Math.floor(maxRows / termCount)))
+    const tokenCount = this.tokenCount % pieceCount === 0 ? undefined : this.tokenCount
+    return { partCount: this.parts.length, termCount, pieceCount, tokenCount }
   }
 
-  /** Adds the output f32 [Σ rows, H] of a run on `slots`, in their order. */
-  add(output: DeviceTensor, slots: readonly RoutedRows[]): void {
+  /** Adds the output f32 [tiles · width, H] of a run. */
+  add(output: DeviceTensor, { tiles, width }: TileRun): void {
     this.parts.push(output)
-    for (const { rows, weights, from, to } of slots) {
+    for (const { rows, weights, from, to } of tiles) {
       for (let entry = from; entry < to; entry += 1) {
         const token = (rows[entry] ?? 0) - this.firstRow
         const term = this.counts[token] ?? 0
         const { index, weight } = this.termAt(term)
-        index[token] = this.rowCount
+        index[token] = this.rowCount + entry - from
         weight[token] = weights[entry] ?? 0
         this.counts[token] = term + 1
-        this.rowCount += 1
       }
+      this.rowCount += width
     }
   }
 
   /** Feeds of combineGraph but `x`. */
-  feeds(): Record<string, GraphFeed> {
+  feeds({ pieceCount, termCount }: CombineShape): Record<string, GraphFeed> {
     const feeds: Record<string, GraphFeed> = {}
     for (const [part, tensor] of this.parts.entries()) feeds[`part.${String(part)}`] = tensor
-    for (const [term, data] of this.indices.entries()) {
-      feeds[`index.${String(term)}`] = { dtype: 'int32', shape: [this.tokenCount], data }
+    const width = Math.ceil(this.tokenCount / pieceCount)
+    const index = new Int32Array(pieceCount * termCount * width)
+    const weight = new Float32Array(index.length)
+    for (const [term, indices] of this.indices.entries()) {
+      for (let piece = 0; piece < pieceCount; piece += 1) {
+        const [from, to] = [piece * width, (piece + 1) * width]
+        const place = (piece * termCount + term) * width
+        index.set(indices.subarray(from, to), place)
+        weight.set(this.weights[term]?.subarray(from, to) ?? [], place)
+      }
     }
-    for (const [term, data] of this.weights.entries()) {
-      feeds[`weight.${String(term)}`] = { dtype: 'float32', shape: [this.tokenCount, 1], data }
-    }
+    feeds['index'] = { dtype: 'int32', shape: [pieceCount, termCount, width], data: index }
+    feeds['weight'] = { dtype: 'float32', shape: [pieceCount, termCount, width, 1], data: weight }
     return feeds
   }
 
@@ -66,43 +80,9 @@ export class ExpertTerms {
   }
 }
 
-/** Slots of one run of experts each: a power of two of them, so that few graphs are needed, with at most `maxRows` rows. */
-export function packRuns<T extends RoutedRows>(
-  slots: readonly T[],
-  maxSlots: number,
-  maxRows: number,
-): readonly (readonly T[])[] {
-  const runs: (readonly T[])[] = []
-  let first = 0
-  while (first < slots.length) {
-    let count = 1
-    let rows = 0
-    for (let size = 1; size <= maxSlots && first + size <= slots.length; size += 1) {
-      const slot = slots[first + size - 1]
-      rows += slot === undefined ? 0 : slot.to - slot.from
-      if (rows > maxRows) break
-      if ((size & (size - 1)) === 0) count = size
-    }
-    runs.push(slots.slice(first, first + count))
-    first += count
-  }
-  return runs
-}
-
-/** The entries of `routed` whose rows lie in `firstRow..endRow-1`, in pieces of at most `maxRows`. */
-export function rowsWithin(
-  routed: RoutedRows,
-  firstRow: number,
-  endRow: number,
-  maxRows: number,
-): readonly RoutedRows[] {
-  const begin = lowerBound(routed, firstRow)
-  const end = lowerBound(routed, endRow)
-  const pieces: RoutedRows[] = []
-  for (let from = begin; from < end; from += maxRows) {
-    pieces.push({ ...routed, from, to: Math.min(end, from + maxRows) })
-  }
-  return pieces
+/** The entries of `routed` whose rows lie in `firstRow..endRow-1`. */
+export function rowsWithin(routed: RoutedRows, firstRow: number, endRow: number): RoutedRows {
+  return { ...routed, from: lowerBound(routed, firstRow), to: lowerBound(routed, endRow) }
 }
 
 /** First entry whose row is not below `row`. */

@@ -11,7 +11,7 @@ export interface ExpertUpload extends UploadUnit {
 export interface LayerUploads {
   readonly mixer: UploadUnit
   readonly moeFront: UploadUnit
-  /** Two items per expert: `gate_up` [2F, H], gate rows first, and `down` [H, F]. */
+  /** Two items: `gate_up` [E, 2F, H], gate rows first, and `down` [E, H, F]. */
   readonly experts: readonly ExpertUpload[]
 }
 
@@ -41,9 +41,20 @@ export function namedUpload({ unit, names }: NamedUnit): UploadUnit {
 }
 
 function expertUpload({ unit, firstExpert, expertCount }: ExpertUnit, f: number, h: number): ExpertUpload {
-  const items = Array.from({ length: expertCount }, (_, index): readonly UploadItem[] => [
-    { name: 'gate_up', shape: [2 * f, h], parts: [3 * index, 3 * index + 1] },
-    { name: 'down', shape: [h, f], parts: [3 * index + 2] },
-  ]).flat()
+  const parts = Array.from({ length: expertCount }, (_, index) => 3 * index)
+  const items: readonly UploadItem[] = [
+    {
+      name: 'gate_up',
+      shape: [expertCount, 2 * f, h],
+      parts: parts.flatMap((first) => [first, first + 1]),
+      holdsExperts: true,
+    },
+    {
+      name: 'down',
+      shape: [expertCount, h, f],
+      parts: parts.map((first) => first + 2),
+      holdsExperts: true,
+    },
+  ]
   return { unit, items, firstExpert, expertCount }
 }

@@ -146,6 +146,7 @@ export class ResidentForwardPass implements LayerPass {
     try {
       for (const unit of uploads.experts) await this.runExperts(runs, unit, control)
       await runs.finish()
+      await this.graphs.settle()
     } finally {
       runs.dispose()
     }
@@ -269,7 +270,10 @@ export class ResidentForwardPass implements LayerPass {
         const run = isLinear
           ? { key: 'linear_attention', build: linearAttentionGraph, feeds }
           : this.fullAttention(batch.part, feeds)
-        const results = await this.graphs.run({ ...run, deviceOutputs: ['y'], observer: {} }, sink)
+        const results = await this.graphs.run(
+          { ...run, deviceOutputs: ['y'], observer: {}, isDeferred: true },
+          sink,
+        )
         replace(batch, 'hidden', deviceOutput(results, 'y'))
         this.advance(batch.part.batch * batch.part.time, control)
       }
@@ -334,8 +338,12 @@ export class ResidentForwardPass implements LayerPass {
   }
 
   private async runExperts(runs: ExpertRuns, unit: ExpertUpload, control: LayerControl): Promise<void> {
-    await runs.prepare(unit)
-    const weights = await this.upload(this.layers, unit, runs.wanted(unit))
+    if (!runs.isUsed(unit)) {
+      await this.layers.take(unit) // an export may wait for the bytes
+      this.layers.release(unit)
+      return
+    }
+    const weights = await this.upload(this.layers, unit)
     try {
       await runs.run(unit, weights, (tokens) => {
         throwIfCancelled(control)
@@ -346,14 +354,10 @@ export class ResidentForwardPass implements LayerPass {
     }
   }
 
-  private async upload(
-    source: UploadSource,
-    unit: UploadUnit,
-    wanted?: readonly number[],
-  ): Promise<readonly DeviceTensor[]> {
+  private async upload(source: UploadSource, unit: UploadUnit): Promise<readonly DeviceTensor[]> {
     const uploads = await source.take(unit)
     try {
-      return await uploadWeights(this.graphs, uploads, wanted)
+      return await uploadWeights(this.graphs, uploads)
     } finally {
       source.release(unit)
     }

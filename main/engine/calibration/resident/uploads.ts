@@ -18,6 +18,8 @@ export interface UploadItem {
   readonly shape: readonly number[]
   /** Indices into `unit.slices`. */
   readonly parts: readonly number[]
+  /** Set for [E, rows, cols], matrices of experts side by side: each is scaled by itself, and the device transposes them. */
+  readonly holdsExperts?: boolean
 }
 
 export interface UploadUnit {
@@ -25,10 +27,16 @@ export interface UploadUnit {
   readonly items: readonly UploadItem[]
 }
 
-export type Upload = { readonly name: string; readonly shape: readonly number[] } & (
-  | { readonly kind: 'half'; readonly data: Uint16Array<ArrayBuffer>; readonly exponent: number }
-  | { readonly kind: 'single'; readonly data: Float32Array<ArrayBuffer> }
-)
+export type Upload = Pick<UploadItem, 'name' | 'shape' | 'holdsExperts'> &
+  /** One exponent, or one for each expert. */
+  (
+    | {
+        readonly kind: 'half'
+        readonly data: Uint16Array<ArrayBuffer>
+        readonly exponents: readonly number[]
+      }
+    | { readonly kind: 'single'; readonly data: Float32Array<ArrayBuffer> }
+  )
 
 /** Hands out units in the form of uploads; each is read once. */
 export interface UploadSource {
@@ -102,19 +110,31 @@ interface Source {
 }
 
 /** Matrices of one 16-bit type; vectors and convolutions are too small to matter, and some of them are changed in f32. */
-function isHalf({ shape }: UploadItem, sources: readonly Source[]): boolean {
+function isHalf({ shape, holdsExperts }: UploadItem, sources: readonly Source[]): boolean {
   const dtype = sources[0]?.slice.dtype
   const isSixteenBit = dtype === 'BF16' || dtype === 'F16'
-  return shape.length === 2 && isSixteenBit && sources.every(({ slice }) => slice.dtype === dtype)
+  return (
+    (shape.length === 2 || holdsExperts === true) &&
+    isSixteenBit &&
+    sources.every(({ slice }) => slice.dtype === dtype)
+  )
 }
 
-function encodeHalf({ name, shape }: UploadItem, sources: readonly Source[], takeBuffer: TakeBuffer): Upload {
+function encodeHalf(item: UploadItem, sources: readonly Source[], takeBuffer: TakeBuffer): Upload {
+  const { name, shape, holdsExperts = false } = item
   const data = new Uint16Array(takeBuffer(2 * elementCount(shape)))
-  const patterns = sources.map(({ data: bytes }) => patternsOf(bytes))
-  const isBf16 = sources[0]?.slice.dtype === 'BF16'
-  const { exponent, badIndex } = isBf16 ? halfFromBf16(patterns, data) : halfFromF16(patterns, data)
-  if (badIndex >= 0) throw notFiniteAt(sources, badIndex)
-  return { kind: 'half', name, shape, data, exponent }
+  const count = holdsExperts ? (shape[0] ?? 1) : 1
+  const [elements, parts] = [data.length / count, sources.length / count]
+  const exponents = Array.from({ length: count }, (_, index) => {
+    const own = sources.slice(index * parts, (index + 1) * parts)
+    const patterns = own.map(({ data: bytes }) => patternsOf(bytes))
+    const target = data.subarray(index * elements, (index + 1) * elements)
+    const isBf16 = own[0]?.slice.dtype === 'BF16'
+    const { exponent, badIndex } = isBf16 ? halfFromBf16(patterns, target) : halfFromF16(patterns, target)
+    if (badIndex >= 0) throw notFiniteAt(own, badIndex)
+    return exponent
+  })
+  return { kind: 'half', name, shape, holdsExperts, data, exponents }
 }
 
 function notFiniteAt(sources: readonly Source[], index: number): Error {
@@ -128,7 +148,7 @@ function notFiniteAt(sources: readonly Source[], index: number): Error {
 }
 
 function encodeSingle(
-  { name, shape }: UploadItem,
+  { name, shape, holdsExperts = false }: UploadItem,
   sources: readonly Source[],
   takeBuffer: TakeBuffer,
 ): Upload {
@@ -141,7 +161,7 @@ function encodeSingle(
     first += target.length
   }
   prepareWeight(name, data)
-  return { kind: 'single', name, shape, data }
+  return { kind: 'single', name, shape, holdsExperts, data }
 }
 
 function patternsOf(bytes: Uint8Array): Uint16Array {

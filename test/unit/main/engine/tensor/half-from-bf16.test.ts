@@ -33,6 +33,9 @@ function roundTrip(patterns: readonly number[]): number[] {
 describe('values survive', () => {
   test.each([
     ['usual weights', [0.02, -0.5, 0.001953125, 0.0078125, -1.9921875]],
+    ['pairs of usual weights', [0.02, -0.5, 0.0078125, -1.9921875]],
+    ['pairs at both ends of the first range', [2 ** -27, -7.96875, 1.9921875 * 2 ** -27, 4]],
+    ['a pair with a zero, and one below the first range', [0, -0.5, 2 ** -28, 1]],
     ['all tiny', [2 ** -100, -1.5 * 2 ** -110, 0]],
     ['all huge', [2 ** 127, -(2 ** 110), 1.9921875 * 2 ** 127]],
     ['one beyond the first range', [3, 12, -0.0625]],
