@@ -51,6 +51,8 @@ test('built-in text, calibrated from start to finish', async () => {
     expect([batch.batch, batch.time]).toEqual([3, 64])
     expect(await client.startCalibration({ model, descriptors, batches: [batch] })).toEqual({
       tokenCount: 192,
+      continued: undefined,
+      unusable: [],
     })
     const stats = await client.runLayer(0)
     const tokens = [...(stats.expertTokens.get(EXPERTS) ?? [])]
