@@ -1,0 +1,114 @@
+/**
+ * The packaged application does the whole job: files that the package lacks, libraries inside the archive and paths that only exist in a
+ * clone fail here. Its fuses are read from the binary. A fuse keeps Node's inspector off, so the window is driven over Chromium's own port.
+ */
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { mkdtemp, realpath, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { FuseV1Options, getCurrentFuseWire } from '@electron/fuses'
+import { chromium } from 'playwright-core'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { checkSampleExport } from './support/check-export.ts'
+import { announceSkip, electronPath, IS_ROOT, noWindowReason, ROOT } from './support/environment.ts'
+import { EXPORT_NAME, runSample } from './support/sample-job.ts'
+
+const reason = process.platform === 'linux' ? noWindowReason : 'only the Linux package is built here'
+announceSkip('the package', reason)
+
+const ON = 0x31
+const OFF = 0x30
+
+describe.skipIf(reason !== undefined)('the package for Linux', () => {
+  let folder: string
+  let program: string
+  let application: ChildProcess | undefined
+
+  beforeAll(async () => {
+    folder = await realpath(await mkdtemp(join(tmpdir(), 'quantmill-package-')))
+    await build(folder)
+    program = join(folder, 'linux-unpacked', 'quantmill')
+  }, 240_000)
+  afterAll(async () => {
+    if (application?.exitCode === null && application.kill()) await once(application, 'exit')
+    await rm(folder, { recursive: true, force: true })
+  })
+
+  test('its fuses are those of the configuration', async () => {
+    expect(await getCurrentFuseWire(program)).toMatchObject({
+      [FuseV1Options.RunAsNode]: OFF,
+      [FuseV1Options.EnableCookieEncryption]: ON,
+      [FuseV1Options.EnableNodeOptionsEnvironmentVariable]: OFF,
+      [FuseV1Options.EnableNodeCliInspectArguments]: OFF,
+      [FuseV1Options.EnableEmbeddedAsarIntegrityValidation]: ON,
+      [FuseV1Options.OnlyLoadAppFromAsar]: ON,
+      [FuseV1Options.LoadBrowserProcessSpecificV8Snapshot]: OFF,
+      [FuseV1Options.GrantFileProtocolExtraPrivileges]: OFF,
+    })
+  })
+
+  test('it carries the runtime of this platform only', () => {
+    const runtime = join(
+      folder,
+      'linux-unpacked/resources/app.asar.unpacked/node_modules/onnxruntime-node/bin/napi-v6',
+    )
+    expect(existsSync(join(runtime, 'linux', process.arch))).toBe(true)
+    expect(existsSync(join(runtime, 'win32'))).toBe(false)
+    expect(existsSync(join(runtime, 'darwin'))).toBe(false)
+  })
+
+  test('from the sample to a finished export', async () => {
+    const exportsFolder = join(folder, 'exports')
+    const switches = IS_ROOT ? ['--no-sandbox'] : []
+    application = spawn(
+      program,
+      [
+        ...switches,
+        '--remote-debugging-port=0',
+        `--exports-folder=${exportsFolder}`,
+        `--data-folder=${join(folder, 'data')}`,
+      ],
+      { env: { ...process.env, HOME: folder }, stdio: ['ignore', 'ignore', 'pipe'] },
+    )
+    const browser = await chromium.connectOverCDP(await debuggingAddress(application))
+    try {
+      const context = browser.contexts()[0]
+      const page = context?.pages()[0] ?? (await context?.waitForEvent('page'))
+      expect(page).toBeDefined()
+      if (page === undefined) return
+      await page.waitForLoadState('domcontentloaded')
+      expect(await runSample(page, 'package')).toContain(EXPORT_NAME)
+      await checkSampleExport(join(exportsFolder, EXPORT_NAME))
+    } finally {
+      await browser.close()
+    }
+  }, 180_000)
+})
+
+/** Unpacked only, with the Electron that the other tests use; nothing is downloaded. */
+async function build(output: string): Promise<void> {
+  const script = join(ROOT, 'scripts', 'package.mjs')
+  const options = ['--dir', '--electron-dist', dirname(electronPath ?? ''), '--output', output]
+  const building = spawn(process.execPath, [script, ...options], { cwd: ROOT, stdio: 'pipe' })
+  let said = ''
+  building.stdout.on('data', (text: Buffer) => (said += text.toString()))
+  building.stderr.on('data', (text: Buffer) => (said += text.toString()))
+  const [code] = (await once(building, 'exit')) as [number]
+  expect(code, said.slice(-2000)).toBe(0)
+}
+
+/** What Chromium says on standard error once its port is open. */
+async function debuggingAddress({ stderr }: ChildProcess): Promise<string> {
+  if (stderr === null) throw new Error('the application has no standard error')
+  for await (const line of createInterface(stderr)) {
+    const address = /DevTools listening on (ws:\S+)/.exec(line)?.[1]
+    if (address !== undefined) {
+      stderr.resume()
+      return address
+    }
+  }
+  throw new Error('the application ended before its window could be reached')
+}
