@@ -54,6 +54,9 @@ export function candidateSamples({
   return minTokensPerExpert === undefined ? samples : Math.max(samples, coverageBudget)
 }
 
+/** Of all memory a run may use, what hidden states get unless an option says otherwise; the rest is for weights, runs and workers. */
+export const STATE_MEMORY_SHARE = 1 / 4
+
 /** 10 GB, decimal: the default of transformers' save_pretrained. */
 export const DEFAULT_MAX_SHARD_BYTES = 10_000_000_000
 

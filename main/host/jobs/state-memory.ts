@@ -1,19 +1,17 @@
 /** How much memory hidden states may take when nobody says. */
 import { constrainedMemory } from 'node:process'
 import { totalmem } from 'node:os'
-import { candidateSamples, type RunOptions } from '../../../shared/domain/run-options.ts'
+import { candidateSamples, STATE_MEMORY_SHARE, type RunOptions } from '../../../shared/domain/run-options.ts'
 import type { CalibrationSize } from '../../engine/pipeline/calibration-demand.ts'
 import type { CalibrationChoice } from '../../engine/recipes/calibration-choice.ts'
 
-/** Of the machine's memory, or of what a container gives this process. The rest is for weights, runs, workers and other programs. */
-const SHARE = 1 / 4
-
+/** Default: a share of the machine's memory, or of what a container gives this process. */
 export function stateLimitBytes(memoryBytes: number | undefined): number {
   if (memoryBytes !== undefined) return memoryBytes
   // Without a limit the answer is 0 or larger than any memory, by system.
   const constrained = constrainedMemory()
   const available = constrained > 0 ? Math.min(constrained, totalmem()) : totalmem()
-  return Math.floor(available * SHARE)
+  return Math.floor(available * STATE_MEMORY_SHARE)
 }
 
 /** What a calibration with that much data is planned for on this machine. */

@@ -9,6 +9,7 @@ import {
   type KvCacheChoice,
   type ProfileChoice,
   type RunOptions,
+  STATE_MEMORY_SHARE,
 } from '../../../../shared/domain/run-options.ts'
 import { text } from '../../locales/en.ts'
 
@@ -33,6 +34,8 @@ export interface RecipeDraft {
   readonly minTokensPerExpert: string
   readonly device: DeviceChoice
   readonly workers: string
+  /** From the settings; 0 = no limit. */
+  readonly memoryLimitBytes: number
   readonly maxShardGigabytes: string
   readonly outputGrant: PathGrant | undefined
   /** undefined = follows checkpoint and recipe. */
@@ -74,6 +77,7 @@ export function createDraft(totalBytes: number, defaults: RunDefaults = NO_DEFAU
     minTokensPerExpert: '',
     device: defaults.device,
     workers: String(defaults.workers),
+    memoryLimitBytes: defaults.memoryLimitBytes,
     maxShardGigabytes: String(DEFAULT_RUN_OPTIONS.maxShardSizeBytes / GIGABYTE),
     outputGrant: defaults.outputGrant,
     outputName: undefined,
@@ -113,6 +117,8 @@ export function toRunOptions(draft: RecipeDraft): RunOptions {
     minTokensPerExpert: amount(draft.minTokensPerExpert),
     device: draft.device,
     workers: Number(draft.workers),
+    memoryBytes:
+      draft.memoryLimitBytes === 0 ? undefined : Math.floor(draft.memoryLimitBytes * STATE_MEMORY_SHARE),
   }
 }
 

@@ -42,6 +42,11 @@ describe('draftProblems', () => {
     expect(draftProblems({ ...small, maxShardGigabytes: '0.0001' }, 'x')).toHaveProperty('maxShardGigabytes')
   })
 
+  it('gives hidden states a quarter of the memory limit of the settings, and says nothing without one', () => {
+    expect(toRunOptions(small).memoryBytes).toBeUndefined()
+    expect(toRunOptions({ ...small, memoryLimitBytes: 8_000_000_001 }).memoryBytes).toBe(2_000_000_000)
+  })
+
   it('agrees with the contract about every output name', () => {
     fc.assert(
       fc.property(fc.string({ maxLength: 210 }), (name) => {
