@@ -8,8 +8,10 @@ export interface CommandContext {
   /** Standard error: progress and notes. */
   readonly note: (text: string) => void
   readonly isTerminal: boolean
-  /** Set by SIGINT and SIGTERM. */
+  /** Set by SIGINT, SIGTERM and SIGHUP. */
   readonly isCancelled: () => boolean
+  /** The signal that asked for the end; undefined until one did. */
+  readonly signal: () => NodeJS.Signals | undefined
 }
 
 export interface Command {

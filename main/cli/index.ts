@@ -9,6 +9,7 @@ import { convertCommand } from './commands/convert.ts'
 import { doctorCommand } from './commands/doctor.ts'
 import { evalCommand } from './commands/eval.ts'
 import { inspectCommand } from './commands/inspect.ts'
+import { partialsCommand } from './commands/partials.ts'
 import { planCommand } from './commands/plan.ts'
 import { runCommand } from './commands/run.ts'
 import { sampleCommand } from './commands/sample.ts'
@@ -19,6 +20,7 @@ const COMMANDS: readonly Command[] = [
   inspectCommand,
   planCommand,
   runCommand,
+  partialsCommand,
   verifyCommand,
   compareCommand,
   doctorCommand,
@@ -34,10 +36,10 @@ function overview(version: string): string {
 }
 
 async function main(argv: readonly string[]): Promise<number> {
-  let isCancelled = false
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  let asked: NodeJS.Signals | undefined
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => {
-      isCancelled = true
+      asked ??= signal
     })
   }
   const context: CommandContext = {
@@ -45,12 +47,13 @@ async function main(argv: readonly string[]): Promise<number> {
     print: (text) => process.stdout.write(`${text}\n`),
     note: (text) => process.stderr.write(text),
     isTerminal: process.stderr.isTTY,
-    isCancelled: () => isCancelled,
+    isCancelled: () => asked !== undefined,
+    signal: () => asked,
   }
   try {
     return await dispatch(argv, context)
   } catch (thrown: unknown) {
-    return reportError(AppError.from(thrown), argv, context)
+    return reportError(asStopped(AppError.from(thrown), asked), argv, context)
   }
 }
 
@@ -70,6 +73,16 @@ async function dispatch([name, ...rest]: readonly string[], context: CommandCont
     return 0
   }
   return command.run(rest, context)
+}
+
+/** A person cancels, a system stops: the state is the same, what a script should do next is not. */
+function asStopped(error: AppError, signal: NodeJS.Signals | undefined): AppError {
+  if (error.kind !== 'cancelled' || signal === undefined || signal === 'SIGINT') return error
+  return new AppError('STOPPED', {
+    subject: error.subject,
+    problem: `the system asked it to end (${signal})`,
+    remedy: 'do the same again; a run continues with --resume',
+  })
 }
 
 function reportError(error: AppError, argv: readonly string[], context: CommandContext): number {

@@ -13,6 +13,7 @@ import {
   STATISTICS,
   type RunOptions,
 } from '../../shared/domain/run-options.ts'
+import type { HostStartRequest } from '../host/host-api.ts'
 import {
   parseMemory,
   parseShardSize,
@@ -56,6 +57,37 @@ export const RUN_OPTION_HELP = `  --recipe R                 built-in recipe nam
   --device D                 auto (default) | cpu | webgpu | cuda
   --workers N                export threads (default: one per core)
 ${MEMORY_HELP}`
+
+/** What `run` needs beyond that, and `plan` to look at a run before it starts. */
+export const RUN_REQUEST_TABLE = {
+  ...RUN_OPTION_TABLE,
+  out: { type: 'string' },
+  overwrite: { type: 'boolean' },
+  resume: { type: 'boolean' },
+  calib: { type: 'string' },
+  amax: { type: 'string' },
+} as const satisfies OptionTable
+
+export const RUN_REQUEST_HELP = `  --out DIR                  output folder; must not exist or be empty
+  --overwrite                replace an existing output when the new one is complete
+  --resume                   continue an unfinished run of the same source, recipe, options and data
+  --calib FILE|builtin       .txt, .jsonl (text or messages) or .safetensors (input_ids); default: as the recipe
+                             says, else builtin
+  --amax FILE                calibration dump instead of calibrating: calibration.safetensors or amax JSON`
+
+/** Needs --out. */
+export async function readStartRequest(command: string, parsed: ParsedArguments): Promise<HostStartRequest> {
+  const options = await readRunOptions(command, parsed)
+  return {
+    checkpointPath: userPath(parsed.positionals[0] ?? ''),
+    options,
+    outputPath: userPath(required(command, 'out', parsed.text('out'))),
+    calibrationPath: calibrationFile(parsed.text('calib'), options),
+    amaxPath: parsed.path('amax'),
+    canOverwrite: parsed.flag('overwrite'),
+    canResume: parsed.flag('resume'),
+  }
+}
 
 const RECIPE_FILE_LIMIT_BYTES = 1_000_000
 

@@ -10,6 +10,7 @@ import type { TokenBatch } from '../engine/calibration/hidden-states.ts'
 import type { RunCost } from '../engine/calibration/resident/device-graphs.ts'
 import type { CalibrationStats } from '../engine/calibration/stats.ts'
 import type { DeviceInfo } from '../engine/device/probe-devices.ts'
+import type { SmokeExpert } from '../engine/calibration/smoke-expert.ts'
 import type { MoeModel } from '../engine/models/moe-model.ts'
 import type { FileSeal } from '../engine/io/node/boundary-file.ts'
 import type { DeviceKind } from '../engine/onnx/graph-runtime.ts'
@@ -90,6 +91,11 @@ export interface DeviceCalls {
   /** Chooses the device of this worker; needed before start and evaluate. `threads` 0 = one per core. */
   open: { input: { readonly device: DeviceKind; readonly threads: number }; output: undefined }
   list_devices: { input: undefined; output: readonly DeviceInfo[] }
+  /** Computes one expert and compares; see smoke-expert.ts. */
+  smoke: {
+    input: { readonly expert: SmokeExpert; readonly descriptors: readonly number[] }
+    output: { readonly difference: number }
+  }
   load_data: { input: CalibrationRequest; output: CalibrationData }
   /** Which samples reach every expert, see choose-samples.ts; a forward pass over all of them. */
   scout: { input: ScoutSamples; output: SampleChoice & { readonly bytesRead: number } }

@@ -7,6 +7,7 @@ import { scoutRouting } from '../engine/calibration/coverage/scout-routing.ts'
 import { loadCalibrationData } from '../engine/calibration/data/load-calibration-data.ts'
 import { evaluatePerplexity } from '../engine/calibration/evaluate-perplexity.ts'
 import type { ForwardOptions } from '../engine/calibration/layer-pass.ts'
+import { smokeExpert } from '../engine/calibration/smoke-expert.ts'
 import { OrtRuntime } from '../engine/device/ort-runtime.ts'
 import { listDevices } from '../engine/device/probe-devices.ts'
 import { loadBoundary, saveBoundary, type FileSeal } from '../engine/io/node/boundary-file.ts'
@@ -51,6 +52,8 @@ export class DeviceService {
         return this.open(request.input)
       case 'list_devices':
         return listDevices()
+      case 'smoke':
+        return this.smoke(request.input)
       case 'load_data':
         return loadCalibrationData(request.input)
       case 'scout':
@@ -81,6 +84,14 @@ export class DeviceService {
     this.runtime = new OrtRuntime(input)
     await this.runtime.check()
     return undefined
+  }
+
+  private async smoke({
+    expert,
+    descriptors,
+  }: DeviceCalls['smoke']['input']): Promise<DeviceCalls['smoke']['output']> {
+    const reader = new DescriptorReader(descriptors)
+    return { difference: await smokeExpert(expert, this.device(), reader) }
   }
 
   private async start(input: DeviceCalls['start']['input']): Promise<DeviceCalls['start']['output']> {

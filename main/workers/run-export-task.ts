@@ -3,7 +3,6 @@
  * All state is the arena handed in; the same task gives the same bytes in any worker. Files are descriptors that the host opened.
  */
 import { createHash } from 'node:crypto'
-import { writeSync } from 'node:fs'
 import type { Dtype } from '../../shared/domain/dtype.ts'
 import { AppError, invariant } from '../../shared/errors/app-error.ts'
 import type {
@@ -17,7 +16,7 @@ import type {
 import type { EncodeRequest, KernelArena } from '../engine/kernels/wasm/kernel-arena.ts'
 import type { ExportProfile, ModuleFormat } from '../engine/quant/formats.ts'
 import { needsTensorAmax } from '../engine/quant/layout.ts'
-import { fromFsError } from '../engine/io/node/fs-error.ts'
+import { writeFully } from '../engine/io/node/write-fully.ts'
 import { transformBytes, transformedBytes } from './stored-transform.ts'
 import {
   align8,
@@ -317,14 +316,6 @@ function writeOutput(running: Running, place: OutputPlace, offsetBytes: number, 
     offsetBytes + bytes.length <= place.sizeBytes,
     `${place.name} would be written past its planned end`,
   )
-  let done = 0
-  try {
-    while (done < bytes.length) {
-      const position = place.offsetBytes + offsetBytes + done
-      done += writeSync(place.descriptor, bytes, done, bytes.length - done, position)
-    }
-  } catch (error: unknown) {
-    throw fromFsError(error, place.name, 'write')
-  }
+  writeFully(place.descriptor, bytes, place.offsetBytes + offsetBytes, place.name)
   running.bytesWritten += bytes.length
 }

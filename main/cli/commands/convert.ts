@@ -44,6 +44,9 @@ Reads exports of Quantmill, ModelOpt and llm-compressor. Weights are copied or r
     }
     const report = await convertExport(request, context.files, {
       isCancelled: () => context.isCancelled(),
+      warn: (message) => {
+        context.note(`warning: ${message}\n`)
+      },
       progress(doneBytes, totalBytes) {
         if (context.isTerminal)
           context.note(`\r\u001b[K${formatBytes(doneBytes)} of ${formatBytes(totalBytes)}`)

@@ -43,6 +43,9 @@ an export; 3 environment; 130 cancelled.`,
     }
     const report = await doctorExport(request, context.files, {
       isCancelled: () => context.isCancelled(),
+      warn: (message) => {
+        context.note(`warning: ${message}\n`)
+      },
       progress(doneBytes, totalBytes) {
         if (context.isTerminal)
           context.note(`\r\u001b[K${formatBytes(doneBytes)} of ${formatBytes(totalBytes)}`)

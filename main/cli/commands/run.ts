@@ -6,10 +6,10 @@ import type { HostStartRequest } from '../../host/host-api.ts'
 import { JobRecord } from '../../host/jobs/job-record.ts'
 import { preferSmallHeap } from '../../host/jobs/release-garbage.ts'
 import { runJob } from '../../host/jobs/run-job.ts'
-import { parseArguments, required, usage, userPath } from '../arguments.ts'
+import { parseArguments, required, usage } from '../arguments.ts'
 import type { Command } from '../command.ts'
 import { makeProgress } from '../progress.ts'
-import { calibrationFile, readRunOptions, RUN_OPTION_HELP, RUN_OPTION_TABLE } from '../run-arguments.ts'
+import { readStartRequest, RUN_OPTION_HELP, RUN_REQUEST_HELP, RUN_REQUEST_TABLE } from '../run-arguments.ts'
 
 const CANCEL_POLL_MS = 50
 /** Experts that are listed; the receipt has all. */
@@ -21,36 +21,16 @@ export const runCommand: Command = {
   help: `quantmill run <checkpoint> --recipe R --out DIR [options]
 
 ${RUN_OPTION_HELP}
-  --out DIR                  output folder; must not exist or be empty
-  --overwrite                replace an existing output when the new one is complete
-  --resume                   continue an unfinished run of the same source, recipe, options and data
-  --calib FILE|builtin       .txt, .jsonl (text or messages) or .safetensors (input_ids); default: as the recipe
-                             says, else builtin
-  --amax FILE                calibration dump instead of calibrating: calibration.safetensors or amax JSON
+${RUN_REQUEST_HELP}
   --json                     one JSON object on standard output, progress as JSON lines on standard error
 
-Exit codes: 0 done; 1 done, but a quality bound failed; 2 bad usage or input; 3 environment; 130 cancelled.`,
+Exit codes: 0 done; 1 done, but a quality bound failed; 2 bad usage or input; 3 environment; 130 cancelled (Ctrl-C);
+143 stopped by the system (SIGTERM, SIGHUP). Cancelled and stopped runs, and those that ended with 3, continue with --resume.`,
   async run(argv, context) {
-    const table = {
-      ...RUN_OPTION_TABLE,
-      out: { type: 'string' },
-      overwrite: { type: 'boolean' },
-      resume: { type: 'boolean' },
-      calib: { type: 'string' },
-      amax: { type: 'string' },
-    } as const
-    const parsed = parseArguments('run', argv, table, ['checkpoint'])
-    const checkpointPath = userPath(parsed.positionals[0] ?? '')
-    const options = await readRunOptions('run', parsed)
-    const request = {
-      checkpointPath,
-      options,
-      outputPath: userPath(required('run', 'out', parsed.text('out'))),
-      calibrationPath: calibrationFile(parsed.text('calib'), options),
-      amaxPath: parsed.path('amax'),
-      canOverwrite: parsed.flag('overwrite'),
-      canResume: parsed.flag('resume'),
-    }
+    const parsed = parseArguments('run', argv, RUN_REQUEST_TABLE, ['checkpoint'])
+    required('run', 'out', parsed.text('out'))
+    const request = await readStartRequest('run', parsed)
+    const { checkpointPath } = request
     checkCoverage(request)
     preferSmallHeap()
     const isJson = parsed.flag('json')

@@ -3,7 +3,6 @@
  * are written last. Same folder discipline as a run: everything happens in a partial folder that is renamed at the end.
  */
 import { createHash } from 'node:crypto'
-import { writeSync } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { DialectChoice, ProfileChoice } from '../../../shared/domain/run-options.ts'
@@ -12,7 +11,7 @@ import { openCheckpoint } from '../../engine/checkpoint/open-checkpoint.ts'
 import { planConvert, type ConvertPlan } from '../../engine/convert/plan-convert.ts'
 import { parseJsonObject, type JsonObject } from '../../engine/formats/hf-config/lossless-json.ts'
 import { NodeCheckpointFolder } from '../../engine/io/node/checkpoint-folder.ts'
-import { fromFsError } from '../../engine/io/node/fs-error.ts'
+import { writeFully } from '../../engine/io/node/write-fully.ts'
 import { checkPublished } from '../jobs/check-export.ts'
 import type { JobEnvironment } from '../jobs/job-observer.ts'
 import { checkOutput, copySideFile, writeSmallFile, type OutputFolder } from '../jobs/output-folder.ts'
@@ -132,11 +131,7 @@ function writeConstants(
   for (const { output, values } of converted.constants) {
     const bytes = new Uint8Array(BigInt64Array.from(values, BigInt).buffer)
     const target = targets[output.shardIndex]
-    try {
-      if (target !== undefined) writeSync(target.fd, bytes, 0, bytes.length, output.offsetBytes)
-    } catch (error: unknown) {
-      throw fromFsError(error, output.name, 'write')
-    }
+    if (target !== undefined) writeFully(target.fd, bytes, output.offsetBytes, output.name)
     hashes.set(output.index, createHash('sha256').update(bytes).digest('hex'))
   }
 }

@@ -25,6 +25,8 @@ import { WorkerPool } from '../pool/worker-pool.ts'
 export interface RewriteObserver {
   progress(doneBytes: number, totalBytes: number): void
   isCancelled(): boolean
+  /** Something that failed after the export was complete. */
+  warn?(message: string): void
 }
 
 export interface Rewrite {
@@ -70,7 +72,7 @@ async function write(rewrite: Rewrite): Promise<number> {
     rewrite.writeScalars(targets, sweep.hashes)
     for (const target of targets) await target.sync()
     await rewrite.writeFiles(sweep.hashes)
-    await publish(output)
+    for (const warning of await publish(output)) rewrite.observer.warn?.(warning)
     return sweep.bytesRead
   } finally {
     await pool.close()

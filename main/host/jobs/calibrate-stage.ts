@@ -2,7 +2,6 @@
  * Calibration and export in one sweep: the device worker runs the forward pass layer by layer in memory that this side lends, and the
  * export workers quantize from the same memory as soon as the forward pass is done with it.
  */
-import type { FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { CoverageSearch } from '../../../shared/domain/job.ts'
 import { candidateSamples } from '../../../shared/domain/run-options.ts'
@@ -56,7 +55,7 @@ export async function calibrateAndExport(
   observer: JobObserver,
   prepared: PreparedRun,
   sweep: ExportSweep,
-  sources: readonly FileHandle[],
+  descriptors: readonly number[],
   work: WorkFolder,
 ): Promise<CalibrationOutcome> {
   const device = await chooseDevice(request.options.device, environment.deviceWorkerFile)
@@ -76,7 +75,7 @@ export async function calibrateAndExport(
   const boundaries = new CalibrationBoundaries(work, device)
   try {
     const stage = { client, exchange, observer, prepared, work, boundaries }
-    const { tokenCount, before, ...started } = await startCalibration(stage, request, sources)
+    const { tokenCount, before, ...started } = await startCalibration(stage, request, descriptors)
     observer.log('info', `calibrating on ${device} with ${String(tokenCount)} tokens`)
     const stats = await runLayers(stage, before, started.coverageSearch === undefined ? 0 : 1)
     const notices = [...started.notices, ...shortNotices(started.coverageSearch, stats, observer)]
@@ -126,7 +125,7 @@ interface Started {
 async function startCalibration(
   stage: Stage,
   request: HostStartRequest,
-  sources: readonly FileHandle[],
+  descriptors: readonly number[],
 ): Promise<Started> {
   const { client, exchange, observer, prepared, work, boundaries } = stage
   const { options } = request
@@ -137,7 +136,6 @@ async function startCalibration(
   const passes = options.minTokensPerExpert === undefined ? 1 : 2
   observer.stageStarted('calibrate', passes * layerCount, 'layers')
   const data = await loadData(stage, request)
-  const descriptors = sources.map((handle) => handle.fd)
   const states = {
     limitBytes: stateLimitBytes(options.memoryBytes),
     scratchPath: join(work.ownPath, SCRATCH_NAME),

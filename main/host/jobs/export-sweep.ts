@@ -2,6 +2,7 @@
  * Starts the worker pool for the tasks of a plan and runs them on it with a bounded number in flight, from files or from memory that the device worker filled.
  * Every task runs exactly once, whoever offers its bytes first; what it returns is collected for report and receipt.
  */
+import { setTimeout as sleep } from 'node:timers/promises'
 import { AppError } from '../../../shared/errors/app-error.ts'
 import type { TensorSlice } from '../../engine/checkpoint/checkpoint.ts'
 import type {
@@ -21,7 +22,11 @@ import type {
 } from '../../workers/export-protocol.ts'
 import { largestTaskMemory } from '../../workers/task-memory.ts'
 import type { WorkerPool } from '../pool/worker-pool.ts'
+import { taskSources } from './task-sources.ts'
 import { TensorHashes } from './tensor-hashes.ts'
+
+/** How soon a stop is noticed while every worker is busy. */
+const STOP_POLL_MS = 100
 
 /** A source range that lies in shared memory. */
 export interface MemoryRange {
@@ -122,10 +127,18 @@ export class ExportSweep {
     return this.layer.tasks
   }
 
-  private async waitForRoom(): Promise<void> {
-    while (this.inFlight.size >= this.options.maxInFlight) await Promise.race(this.inFlight)
-    if (this.failure !== undefined) throw this.failure
-    if (this.options.isCancelled()) throw cancelled()
+  private waitForRoom(): Promise<void> {
+    return this.waitUntilFewerThan(this.options.maxInFlight)
+  }
+
+  /** A stop does not wait for tasks: a large tensor on a slow disk takes longer than a person does, and a task may end at any byte. */
+  private async waitUntilFewerThan(limit: number): Promise<void> {
+    do {
+      if (this.failure !== undefined) throw this.failure
+      if (this.options.isCancelled()) throw cancelled()
+      if (this.inFlight.size < limit) return
+      await Promise.race([...this.inFlight, sleep(STOP_POLL_MS, undefined, { ref: false })])
+    } while (true)
   }
 
   private start(task: ExportTask, locate: (slice: TensorSlice) => SourceBytes): Promise<void> {
@@ -146,9 +159,8 @@ export class ExportSweep {
     return [...this.unsortedDeadWeights].sort((a, b) => (a.name < b.name ? -1 : 1))
   }
 
-  private async settle(): Promise<void> {
-    await Promise.all(this.inFlight)
-    if (this.failure !== undefined) throw this.failure
+  private settle(): Promise<void> {
+    return this.waitUntilFewerThan(1)
   }
 
   private collect(result: TaskResult): void {
@@ -217,7 +229,11 @@ export class ExportSweep {
 }
 
 export function cancelled(): AppError {
-  return new AppError('CANCELLED', { subject: 'run', problem: 'it was cancelled', remedy: 'start it again' })
+  return new AppError('CANCELLED', {
+    subject: 'run',
+    problem: 'it was cancelled',
+    remedy: 'continue it with --resume',
+  })
 }
 
 function sourceBytes(task: ExportTask): number {
@@ -227,10 +243,6 @@ function sourceBytes(task: ExportTask): number {
 /** Of the matrix that a packed weight stands for: whichever side is not in 32-bit words has a column each. */
 function matrixColumns({ source, output }: Extract<ExportTask, { kind: 'copy' }>): number | undefined {
   return (source.dtype === 'I32' ? output : source).shape[1]
-}
-
-function taskSources(task: ExportTask): readonly TensorSlice[] {
-  return task.kind === 'copy' ? [task.source] : task.members.map((member) => member.source)
 }
 
 /** The range that holds the whole slice, found by binary search over ranges sorted by shard and offset. */

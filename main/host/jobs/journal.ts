@@ -4,7 +4,7 @@
  * line is the mark of a kill and is dropped; anything else that does not parse is refused.
  */
 import { createHash } from 'node:crypto'
-import { open, readFile, stat, type FileHandle } from 'node:fs/promises'
+import { open, readFile, stat, truncate, type FileHandle } from 'node:fs/promises'
 import { AppError } from '../../../shared/errors/app-error.ts'
 import { fromFsError } from '../../engine/io/node/fs-error.ts'
 import { DEAD_OUTCOMES, type DeadWeight, type TaskResult } from '../../workers/export-protocol.ts'
@@ -54,9 +54,14 @@ export class Journal {
   ): Promise<Journal> {
     try {
       const handle = await open(path, 'wx', 0o644)
-      await handle.appendFile(`${JSON.stringify({ schema: 1, identity })}\n`)
-      await handle.datasync()
-      return new Journal(handle, syncOutputs)
+      try {
+        await handle.appendFile(`${JSON.stringify({ schema: 1, identity })}\n`)
+        await handle.datasync()
+        return new Journal(handle, syncOutputs)
+      } catch (error: unknown) {
+        await handle.close()
+        throw error
+      }
     } catch (error: unknown) {
       throw fromFsError(error, path, 'write')
     }
@@ -65,9 +70,7 @@ export class Journal {
   /** Continues a journal that readJournal has accepted: cuts the torn end, appends from there. */
   static async reopen(path: string, validBytes: number, syncOutputs: () => Promise<void>): Promise<Journal> {
     try {
-      const handle = await open(path, 'r+')
-      await handle.truncate(validBytes)
-      await handle.close()
+      await truncate(path, validBytes)
       return new Journal(await open(path, 'a'), syncOutputs)
     } catch (error: unknown) {
       throw fromFsError(error, path, 'write')

@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto'
 import { constants, type Stats } from 'node:fs'
 import {
+  access,
   copyFile,
   lstat,
   mkdir,
@@ -13,11 +14,13 @@ import {
   realpath,
   rename,
   rm,
+  stat,
   type FileHandle,
 } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { AppError } from '../../../shared/errors/app-error.ts'
 import { fromFsError } from '../../engine/io/node/fs-error.ts'
+import { writeFully } from '../../engine/io/node/write-fully.ts'
 import { isInside } from '../../security/is-inside.ts'
 
 export const PARTIAL_SUFFIX = '.partial'
@@ -58,6 +61,17 @@ export async function checkOutput(
   return { finalPath, partialPath }
 }
 
+/** Whether the partial folder, or where it will be, takes files. Creates nothing. Throws PERMISSION_DENIED, WRITE_FAILED. */
+export async function checkWritable({ partialPath }: OutputFolder): Promise<void> {
+  let path = partialPath
+  while ((await lstatOrUndefined(path)) === undefined && dirname(path) !== path) path = dirname(path)
+  try {
+    await access(path, constants.W_OK | constants.X_OK)
+  } catch (error: unknown) {
+    throw fromFsError(error, path, 'write')
+  }
+}
+
 /** Creates the partial folder, removing an older one (checkOutput has decided that this is allowed). */
 export async function createPartial(folder: OutputFolder): Promise<void> {
   try {
@@ -76,9 +90,14 @@ export async function removePartial(folder: OutputFolder): Promise<void> {
 export async function createShard(path: string, sizeBytes: number, header: Uint8Array): Promise<FileHandle> {
   try {
     const handle = await open(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o644)
-    await handle.truncate(sizeBytes)
-    await handle.write(header, 0, header.length, 0)
-    return handle
+    try {
+      await handle.truncate(sizeBytes)
+      writeFully(handle.fd, header, 0, path)
+      return handle
+    } catch (error: unknown) {
+      await handle.close()
+      throw error
+    }
   } catch (error: unknown) {
     throw fromFsError(error, path, 'write')
   }
@@ -116,11 +135,20 @@ function* inLargePieces(pieces: Iterable<string>): Generator<string> {
   yield text
 }
 
-/** Copies a side file byte for byte and returns its SHA-256. */
+/** Copies a side file byte for byte and returns its SHA-256. Throws SOURCE_CHANGED when it is written meanwhile. */
 export async function copySideFile(fromPath: string, toPath: string): Promise<string> {
   try {
     await rm(toPath, { force: true })
+    const before = await stat(fromPath)
     await copyFile(fromPath, toPath, constants.COPYFILE_EXCL)
+    const after = await stat(fromPath)
+    if (after.size !== before.size || after.mtimeMs !== before.mtimeMs) {
+      throw new AppError('SOURCE_CHANGED', {
+        subject: fromPath,
+        problem: 'the file changed while it was being copied',
+        remedy: 'let nothing write to the checkpoint during a run, then start again',
+      })
+    }
     const handle = await open(toPath, 'r+')
     try {
       await handle.chmod(0o644)
@@ -152,19 +180,40 @@ export async function reopenShard(
   return undefined
 }
 
-/** Makes the finished export visible: fsync of the folder, rename, fsync of its parent. An older export is set aside, then removed. */
-export async function publish(folder: OutputFolder): Promise<void> {
-  const asidePath = `${folder.finalPath}.replaced`
+/**
+ * Makes the finished export visible: fsync of the folder, rename, fsync of its parent. An older export is set aside, then removed. Throws as
+ * long as the final name does not stand for the new export, and leaves the older one there; what fails after that undoes nothing and is
+ * returned as warnings.
+ */
+export async function publish({ partialPath, finalPath }: OutputFolder): Promise<readonly string[]> {
+  const asidePath = `${finalPath}.replaced`
+  const present = await lstatOrUndefined(finalPath)
   try {
-    await syncFolder(folder.partialPath)
-    const present = await lstatOrUndefined(folder.finalPath)
-    if (present !== undefined) await rename(folder.finalPath, asidePath)
-    await rename(folder.partialPath, folder.finalPath)
-    await syncFolder(dirname(folder.finalPath))
-    if (present !== undefined) await rm(asidePath, { recursive: true, force: true })
+    await syncFolder(partialPath)
+    if (present !== undefined) await rename(finalPath, asidePath)
+    await rename(partialPath, finalPath).catch(async (error: unknown) => {
+      if (present !== undefined) await rename(asidePath, finalPath)
+      throw error
+    })
   } catch (error: unknown) {
-    throw fromFsError(error, folder.finalPath, 'write')
+    throw fromFsError(error, finalPath, 'write')
   }
+  const warnings: string[] = []
+  const attempt = async (action: Promise<void>, consequence: string): Promise<void> => {
+    await action.catch((error: unknown) => {
+      warnings.push(`${consequence}: ${fromFsError(error, finalPath, 'write').problem}`)
+    })
+  }
+  await attempt(
+    syncFolder(dirname(finalPath)),
+    `${finalPath} is complete, but its name may not survive a power cut`,
+  )
+  if (present === undefined) return warnings
+  await attempt(
+    rm(asidePath, { recursive: true, force: true }),
+    `${asidePath}, the replaced export, is still there`,
+  )
+  return warnings
 }
 
 /** Makes the names in a folder durable. */

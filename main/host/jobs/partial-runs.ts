@@ -13,6 +13,7 @@ import { readRunRecord } from './run-record.ts'
 /** CWE-770: of one folder; more unfinished runs than anybody keeps. */
 const MAX_LISTED = 200
 const NEWLINE = 0x0a
+const TASK_LINE = new TextEncoder().encode('{"task":')
 
 /** Newest first. Folders that do not exist or cannot be read give nothing; entries that carry no journal are left out. */
 export async function listPartials(folders: readonly string[]): Promise<readonly HostPartial[]> {
@@ -60,7 +61,7 @@ async function describe(partialPath: string): Promise<HostPartial | undefined> {
       state: isRunning ? 'running' : problem === undefined ? 'resumable' : 'damaged',
       problem: isRunning ? undefined : problem,
       sizeBytes: await diskBytes(partialPath),
-      doneTasks: Math.max(0, (await countLines(journalPath)) - 1),
+      doneTasks: await countTasks(journalPath),
       modifiedMs: mtimeMs,
       recorded: await readRunRecord(partialPath),
     }
@@ -104,10 +105,17 @@ export async function diskBytes(folder: string): Promise<number> {
   return sum
 }
 
-async function countLines(path: string): Promise<number> {
+/** Lines of a journal that record a task, whatever else it holds and however long a line is. */
+async function countTasks(path: string): Promise<number> {
   let count = 0
+  /** Bytes of the line that are as in TASK_LINE; -1 from the first that is not. */
+  let matched = 0
   for await (const chunk of createReadStream(path)) {
-    for (const byte of chunk as Uint8Array) if (byte === NEWLINE) count += 1
+    for (const byte of chunk as Uint8Array) {
+      if (byte === NEWLINE) matched = 0
+      else if (matched >= 0) matched = byte === TASK_LINE[matched] ? matched + 1 : -1
+      if (matched === TASK_LINE.length) count += 1
+    }
   }
   return count
 }

@@ -2,18 +2,17 @@
  * One run from request to published export: prepare, preflight, sweep, seal, check. The partial folder is removed when the input of a new
  * run was wrong; whatever else ends a run leaves it to be continued, and nothing published.
  */
-import { open, readFile, type FileHandle } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import type { RunReport } from '../../../shared/domain/job.ts'
 import { formatBytes } from '../../../shared/domain/format-text.ts'
 import { AppError } from '../../../shared/errors/app-error.ts'
 import { EMPTY_STATS, type CalibrationStats } from '../../engine/calibration/stats.ts'
-import { fromFsError } from '../../engine/io/node/fs-error.ts'
 import {
   resolveActivationScales,
   type ResolvedScales,
 } from '../../engine/pipeline/resolve-activation-scales.ts'
 import type { HostStartRequest } from '../host-api.ts'
-import { findProblems } from '../preflight/preflight.ts'
+import { findProblems, outputOf } from '../preflight/preflight.ts'
 import { WorkerPool } from '../pool/worker-pool.ts'
 import { calibrateAndExport } from './calibrate-stage.ts'
 import { checkPublished } from './check-export.ts'
@@ -23,13 +22,14 @@ import { keepLog, type LoggedObserver } from './job-log.ts'
 import type { JobEnvironment, JobObserver } from './job-observer.ts'
 import { writeReports } from '../report/report-files.ts'
 import { makeExportReport } from './export-report.ts'
-import { checkOutput, publish, removePartial, type OutputFolder } from './output-folder.ts'
+import { publish, removePartial, type OutputFolder } from './output-folder.ts'
 import { prepareRun, type PreparedRun } from './prepare-run.ts'
 import { makeReport } from './make-report.ts'
 import { releaseGarbage } from './release-garbage.ts'
 import { runIdentity } from './run-identity.ts'
 import type { CalibrationOutcome } from './run-parts.ts'
-import { closeAll, openWorkFolder, type WorkFolder } from './work-folder.ts'
+import { openWorkFolder, type WorkFolder } from './work-folder.ts'
+import { SourceFiles } from './source-files.ts'
 import { sealExport, writeActivationScales } from './seal-export.ts'
 
 /** Tasks handed to the pool ahead of the workers, per worker: enough to keep them busy, few enough to bound memory. */
@@ -51,10 +51,7 @@ export async function runJob(
   const { errors, warnings } = await findProblems(request, environment, prepared)
   if (errors.length > 0) throw AppError.all(errors)
   for (const { subject, problem } of warnings) observer.log('warn', `${subject}: ${problem}`)
-  const output = await checkOutput(request.outputPath, request.checkpointPath, {
-    canOverwrite: request.canOverwrite === true,
-    canResume: request.canResume === true,
-  })
+  const output = await outputOf(request)
   for (const problem of prepared.model.problems)
     observer.log('warn', `${problem.subject}: ${problem.message}`)
   const { data } = prepared.recipe.calibration
@@ -65,15 +62,7 @@ export async function runJob(
   releaseGarbage()
   observer.stageDone('plan')
   clock.mark('plan')
-  try {
-    return await writeExport({ request, environment, observer, lines, prepared, output, clock })
-  } catch (thrown: unknown) {
-    const error = AppError.from(thrown)
-    // What wrong input left behind is worth nothing; what an earlier run, a full disk or a cancel left behind can be continued.
-    const isWrongInput = ['input', 'data', 'unsupported'].includes(error.kind)
-    if (isWrongInput && request.canResume !== true) await removePartial(output)
-    throw error
-  }
+  return writeExport({ request, environment, observer, lines, prepared, output, clock })
 }
 
 interface Writing {
@@ -87,25 +76,40 @@ interface Writing {
 }
 
 async function writeExport(writing: Writing): Promise<RunReport> {
+  const { request, environment, observer, prepared, output } = writing
+  const identity = await runIdentity(request, prepared, environment.version)
+  const kernels = await readFile(environment.kernelsFile)
+  const work = await openWorkFolder(output, prepared.plan, identity, request)
+  if (work.finished.size > 0) {
+    const of = `${String(work.finished.size)} of ${String(prepared.plan.tasks.length)} tasks`
+    observer.log('info', `continuing: ${of} were finished before`)
+  }
+  try {
+    return await fillFolder(writing, work, kernels)
+  } catch (thrown: unknown) {
+    const error = AppError.from(thrown)
+    // What wrong input left behind is worth nothing; what an earlier run, a full disk or a cancel left behind can be continued.
+    const isWrongInput = ['input', 'data', 'unsupported'].includes(error.kind)
+    if (isWrongInput && request.canResume !== true) await removePartial(output)
+    throw error
+  }
+}
+
+async function fillFolder(writing: Writing, work: WorkFolder, kernels: Uint8Array): Promise<RunReport> {
   const { request, environment, observer, lines, prepared, output, clock } = writing
   const { plan, checkpoint, folder } = prepared
   const workerCount = request.options.workers === 0 ? environment.cpuCount : request.options.workers
-  const identity = await runIdentity(request, prepared, environment.version)
-  const work = await openWorkFolder(output, plan, identity, request)
-  if (work.finished.size > 0) {
-    observer.log(
-      'info',
-      `continuing: ${String(work.finished.size)} of ${String(plan.tasks.length)} tasks were finished before`,
-    )
-  }
-  const sources: FileHandle[] = []
-  const kernels = await readFile(environment.kernelsFile)
   const pool = new WorkerPool({ workerCount, workerFile: environment.exportWorkerFile, kernels })
+  const stopIfAsked = (): void => {
+    if (observer.isCancelled()) throw cancelled()
+  }
+  let sources: SourceFiles | undefined
   try {
-    for (const shard of checkpoint.shards) sources.push(await openSource(folder.pathOf(shard.fileName)))
+    sources = await SourceFiles.open(checkpoint.shards, (name) => folder.pathOf(name), plan.tasks)
     const sweep = makeSweep(prepared, pool, sources, work, workerCount, observer)
-    const calibrated = await runSweep(writing, sweep, sources, work)
+    const calibrated = await runSweep(writing, sweep, sources.descriptors, work)
     await work.journal.commit()
+    await sources.checkAll()
     await pool.close() // its memory goes back before scales and texts are made
     releaseGarbage()
     const { scales, findings } = resolve(prepared, calibrated.stats)
@@ -124,24 +128,29 @@ async function writeExport(writing: Writing): Promise<RunReport> {
       workerCount,
       lines,
     }
-    await sealExport(parts, work.shards, output.partialPath)
+    await sealExport(parts, work.shards, output.partialPath, stopIfAsked)
     observer.stageDone('seal')
     clock.mark('seal')
     observer.stageStarted('verify', 1, 'steps')
     await checkPublished(output.partialPath, plan)
     await writeReports(output.partialPath, await makeExportReport(parts, output))
-    if (observer.isCancelled()) throw cancelled()
-    await work.finish()
-    await publish(output)
+    stopIfAsked()
+    const restore = await work.finish()
+    const warnings = await publish(output).catch(async (error: unknown) => {
+      await restore()
+      throw error
+    })
+    for (const warning of warnings) observer.log('warn', warning)
     observer.stageDone('verify')
     clock.mark('verify')
     return await makeReport(parts, output.finalPath, clock)
   } catch (error: unknown) {
+    await pool.close() // first, so that nothing more has to reach the disk before this ends
     await work.journal.commit().catch(() => undefined) // best effort: the run has failed already, this only saves work
     throw error
   } finally {
     await pool.close()
-    await closeAll(sources)
+    await sources?.close()
     await work.close()
   }
 }
@@ -149,7 +158,7 @@ async function writeExport(writing: Writing): Promise<RunReport> {
 function makeSweep(
   prepared: PreparedRun,
   pool: WorkerPool,
-  sources: readonly FileHandle[],
+  sources: SourceFiles,
   work: WorkFolder,
   workerCount: number,
   observer: JobObserver,
@@ -160,7 +169,7 @@ function makeSweep(
   return new ExportSweep({
     plan: prepared.plan,
     pool,
-    sourceDescriptors: sources.map((handle) => handle.fd),
+    sourceDescriptors: sources.descriptors,
     outputDescriptors: work.shards.map((handle) => handle.fd),
     finished: work.finished,
     maxInFlight: workerCount * TASKS_AHEAD_PER_WORKER,
@@ -170,6 +179,7 @@ function makeSweep(
       doneTasks += 1
       if (doneTasks % TASKS_BETWEEN_COLLECTIONS === 0) releaseGarbage()
       if (result !== undefined) work.journal.record({ task: task.taskIndex, result })
+      sources.taskDone(task)
       observer.layerActive(task.layerIndex)
       observer.stageProgress('export', doneBytes)
     },
@@ -179,12 +189,20 @@ function makeSweep(
 async function runSweep(
   { request, environment, observer, prepared, clock }: Writing,
   sweep: ExportSweep,
-  sources: readonly FileHandle[],
+  descriptors: readonly number[],
   work: WorkFolder,
 ): Promise<CalibrationOutcome> {
   const needsCalibration = prepared.plan.calibrationSites.length > 0 && prepared.givenStats === undefined
   if (needsCalibration) {
-    const outcome = await calibrateAndExport(request, environment, observer, prepared, sweep, sources, work)
+    const outcome = await calibrateAndExport(
+      request,
+      environment,
+      observer,
+      prepared,
+      sweep,
+      descriptors,
+      work,
+    )
     clock.mark('calibrate')
     await sweep.runRemaining()
     return outcome
@@ -202,12 +220,4 @@ async function runSweep(
 
 function resolve(prepared: PreparedRun, stats: CalibrationStats): ResolvedScales {
   return resolveActivationScales(prepared.plan.activationScales, stats, prepared.plan.profile)
-}
-
-async function openSource(path: string): Promise<FileHandle> {
-  try {
-    return await open(path, 'r')
-  } catch (error: unknown) {
-    throw fromFsError(error, path, 'read')
-  }
 }

@@ -1,11 +1,11 @@
 /** Everything of an export that is not a planned tensor task: activation scales, configuration texts, side files, receipt. */
 import { createHash } from 'node:crypto'
-import { writeSync } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
 import { cpus, platform, release, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { writeCalibrationDump } from '../../engine/calibration/amax-dump.ts'
 import { fromFsError } from '../../engine/io/node/fs-error.ts'
+import { writeFully } from '../../engine/io/node/write-fully.ts'
 import type { PlannedTensor } from '../../engine/pipeline/export-plan.ts'
 import type { ResolvedScale } from '../../engine/pipeline/resolve-activation-scales.ts'
 import { recipeText } from '../../engine/recipes/recipe-text.ts'
@@ -25,23 +25,21 @@ export function writeActivationScales(
   for (const { output, value } of scales) {
     view.setFloat32(0, output.transform === 'reciprocal' ? 1 / value : value, true)
     const target = targets[output.shardIndex]
-    try {
-      if (target !== undefined) writeSync(target.fd, bytes, 0, 4, output.offsetBytes)
-    } catch (error: unknown) {
-      throw fromFsError(error, output.name, 'write')
-    }
+    if (target !== undefined) writeFully(target.fd, bytes, output.offsetBytes, output.name)
     hashes.set(output.index, createHash('sha256').update(bytes).digest('hex'))
   }
 }
 
-/** Makes the shards durable and writes every other file of the export. */
+/** Makes the shards durable and writes every other file of the export. `stopIfAsked` throws between files when the run is to end. */
 export async function sealExport(
   parts: RunParts,
   targets: readonly FileHandle[],
   partialPath: string,
+  stopIfAsked: () => void,
 ): Promise<void> {
   const { prepared, calibrated } = parts
   for (const target of targets) {
+    stopIfAsked()
     try {
       await target.sync()
     } catch (error: unknown) {
@@ -54,6 +52,7 @@ export async function sealExport(
     files[file.fileName] = sha256(file.text)
   }
   for (const { name } of prepared.checkpoint.sideFiles) {
+    stopIfAsked()
     files[name] = await copySideFile(prepared.folder.pathOf(name), join(partialPath, name))
   }
   const own = join(partialPath, 'quantmill')

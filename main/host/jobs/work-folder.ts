@@ -1,5 +1,5 @@
 /** The partial folder of a run while tensors are written: open shards, journal and what an earlier attempt has finished. */
-import { rm, type FileHandle } from 'node:fs/promises'
+import { readFile, rm, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import { invariant } from '../../../shared/errors/app-error.ts'
 import { fromFsError } from '../../engine/io/node/fs-error.ts'
@@ -16,7 +16,13 @@ import {
   type ReadJournal,
   type RunIdentity,
 } from './journal.ts'
-import { createPartial, createShard, reopenShard, type OutputFolder } from './output-folder.ts'
+import {
+  createPartial,
+  createShard,
+  reopenShard,
+  writeSmallFile,
+  type OutputFolder,
+} from './output-folder.ts'
 import { runRecordPath, writeRunRecord } from './run-record.ts'
 
 export interface WorkFolder {
@@ -28,8 +34,11 @@ export interface WorkFolder {
   readonly finished: ReadonlyMap<number, TaskResult>
   /** Calibration states of an earlier attempt, newest first. */
   readonly boundaries: readonly BoundaryRecord[]
-  /** Closes the journal and removes what only an unfinished run needs; the folder is then the export. */
-  finish(): Promise<void>
+  /**
+   * Closes the journal and removes what only an unfinished run needs; the folder is then the export. Resolves to a function that brings
+   * it back, for the case that the folder cannot be published; it never rejects.
+   */
+  finish(): Promise<() => Promise<void>>
   /** Closes every file and gives the folder back to whoever wants to go on. Idempotent; never rejects. */
   close(): Promise<void>
 }
@@ -92,10 +101,15 @@ function endings(
       try {
         await journal.close()
         for (const name of BOUNDARY_FILES) await rm(join(ownFolder(output), name), { force: true })
-        await rm(runRecordPath(output.partialPath), { force: true })
+        // The journal last: as long as it is there, a kill costs nothing.
+        const paths = [runRecordPath(output.partialPath), journalPath(output)]
+        const kept = await Promise.all(paths.map(async (path) => ({ path, bytes: await readFile(path) })))
         await unlock()
-        // Last: as long as it is there, a kill costs nothing.
-        await rm(journalPath(output), { force: true })
+        for (const path of paths) await rm(path)
+        return async () => {
+          // Best effort: without it the next run starts anew.
+          for (const { path, bytes } of kept) await writeSmallFile(path, bytes).catch(() => undefined)
+        }
       } catch (error: unknown) {
         throw fromFsError(error, output.partialPath, 'write')
       }
@@ -137,16 +151,21 @@ async function continueWork(
   read: ReadJournal,
 ): Promise<OpenFiles | undefined> {
   const shards: FileHandle[] = []
-  for (const shard of plan.shards) {
-    const handle = await reopenShard(join(output.partialPath, shard.fileName), shard.sizeBytes, shard.header)
-    if (handle === undefined) {
-      await closeAll(shards)
-      return undefined
+  try {
+    for (const { fileName, sizeBytes, header } of plan.shards) {
+      const handle = await reopenShard(join(output.partialPath, fileName), sizeBytes, header)
+      if (handle === undefined) {
+        await closeAll(shards)
+        return undefined
+      }
+      shards.push(handle)
     }
-    shards.push(handle)
+    const journal = await Journal.reopen(journalPath(output), read.validBytes, () => syncAll(shards))
+    return { shards, journal, finished: read.tasks, boundaries: read.boundaries }
+  } catch (error: unknown) {
+    await closeAll(shards)
+    throw fromFsError(error, output.partialPath, 'read')
   }
-  const journal = await Journal.reopen(journalPath(output), read.validBytes, () => syncAll(shards))
-  return { shards, journal, finished: read.tasks, boundaries: read.boundaries }
 }
 
 export async function syncAll(shards: readonly FileHandle[]): Promise<void> {

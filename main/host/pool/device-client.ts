@@ -100,6 +100,11 @@ export class DeviceClient {
     }
   }
 
+  /** Computes one expert of the source and compares it with plain arithmetic. Throws DEVICE_RESULT_WRONG. */
+  smoke(input: DeviceCalls['smoke']['input']): Promise<DeviceCalls['smoke']['output']> {
+    return this.call('smoke', input)
+  }
+
   /** Tokenizes and cuts calibration data away from the host's event loop. */
   loadData(request: CalibrationRequest): Promise<CalibrationData> {
     return this.call('load_data', request)

@@ -4,13 +4,23 @@
  */
 
 let last: Promise<void> = Promise.resolve()
+let holders = 0
+
+/** Somebody holds the GPU or waits for it. */
+export function isGpuLeased(): boolean {
+  return holders > 0
+}
 
 /** Resolves when nobody else holds the lease; call the result exactly once to give it back. */
 export async function leaseGpu(): Promise<() => void> {
   const before = last
   let release: () => void = () => undefined
+  holders += 1
   last = new Promise((resolve) => {
-    release = resolve
+    release = () => {
+      holders -= 1
+      resolve()
+    }
   })
   await before
   return release

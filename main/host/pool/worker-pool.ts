@@ -1,6 +1,7 @@
 /**
  * Pool of export workers. Each worker has one task at a time; results do not depend on which worker ran what. A worker that dies is
- * replaced and its task repeated (tasks are idempotent: they write fixed bytes at fixed offsets); the third death in a row ends the run.
+ * replaced and its task repeated (tasks are idempotent: they write fixed bytes at fixed offsets); the third death in a row ends the run, and so
+ * does a task that three workers died of, however well the others do.
  */
 import { Worker } from 'node:worker_threads'
 import { AppError, invariant } from '../../../shared/errors/app-error.ts'
@@ -12,7 +13,7 @@ import type {
   WorkerTask,
 } from '../../workers/export-protocol.ts'
 
-const MAX_DEATHS_IN_A_ROW = 3
+const MAX_DEATHS = 3
 /** JavaScript heap of a worker; tensors live in the kernels' memory, which this does not bound. */
 const WORKER_LIMITS = { maxYoungGenerationSizeMb: 1, maxOldGenerationSizeMb: 128 } as const
 
@@ -20,6 +21,7 @@ interface Pending {
   readonly task: WorkerTask
   readonly resolve: (result: TaskResult) => void
   readonly reject: (error: AppError) => void
+  deaths: number
 }
 
 interface Slot {
@@ -71,7 +73,7 @@ export class WorkerPool {
         reject(this.failure)
         return
       }
-      this.queue.push({ task, resolve, reject })
+      this.queue.push({ task, resolve, reject, deaths: 0 })
       this.dispatch()
     })
   }
@@ -121,12 +123,17 @@ export class WorkerPool {
 
   private replace(slot: Slot, reason: string): void {
     this.deathsInARow += 1
-    if (this.deathsInARow >= MAX_DEATHS_IN_A_ROW) {
+    const deaths = slot.current === undefined ? 0 : (slot.current.deaths += 1)
+    if (Math.max(this.deathsInARow, deaths) >= MAX_DEATHS) {
+      const who =
+        deaths >= MAX_DEATHS
+          ? `${String(deaths)} workers died of the same task`
+          : `${String(MAX_DEATHS)} workers died in a row`
       this.failAll(
         new AppError('WORKER_CRASHED', {
-          subject: 'export worker',
-          problem: `${String(MAX_DEATHS_IN_A_ROW)} workers died in a row (${reason})`,
-          remedy: 'look at the job log and free memory before trying again',
+          subject: slot.current === undefined ? 'export worker' : subjectOf(slot.current.task),
+          problem: `${who} (${reason})`,
+          remedy: 'look at the job log and free memory, then continue the run',
         }),
       )
       return
@@ -156,4 +163,8 @@ export class WorkerPool {
     }
     for (const pending of this.queue.splice(0)) pending.reject(error)
   }
+}
+
+function subjectOf(task: WorkerTask): string {
+  return task.kind === 'copy' ? task.sourceName : (task.members[0]?.sourceName ?? 'export worker')
 }

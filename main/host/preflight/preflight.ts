@@ -4,14 +4,20 @@
  */
 import type { PreflightProblem, PreflightReport } from '../../../shared/domain/preflight.ts'
 import { AppError } from '../../../shared/errors/app-error.ts'
+import { summarisePlan } from '../../engine/pipeline/summarise-plan.ts'
 import type { HostStartRequest } from '../host-api.ts'
+import { refuseIfLocked } from '../jobs/folder-lock.ts'
 import type { JobEnvironment } from '../jobs/job-observer.ts'
 import { calibrationSize } from '../jobs/state-memory.ts'
-import { checkOutput } from '../jobs/output-folder.ts'
+import { checkOutput, checkWritable, type OutputFolder } from '../jobs/output-folder.ts'
 import { prepareRun, type PreparedRun } from '../jobs/prepare-run.ts'
+import { checkDevice } from './check-device.ts'
 import { calibrationDemand } from '../../engine/pipeline/calibration-demand.ts'
 import { checkDisk } from './check-disk.ts'
+import { checkMemory, machineMemory } from './check-memory.ts'
+import { checkContinued, checkReadable } from './check-source.ts'
 
+/** What a run may start with. Throws nothing by itself: whoever starts decides. */
 export interface Findings {
   /** Each of them would end the run. */
   readonly errors: readonly AppError[]
@@ -26,32 +32,32 @@ export async function preflight(
   try {
     const prepared = await prepareRun(request.checkpointPath, request.options, request.amaxPath)
     const { errors, warnings } = await findProblems(request, environment, prepared)
-    return {
-      problems: [
-        ...errors.map((error) => asProblem('error', error)),
-        ...warnings.map((error) => asProblem('warning', error)),
-      ],
-    }
+    return { problems: [...asProblems('error', errors), ...asProblems('warning', warnings)] }
   } catch (thrown: unknown) {
-    return { problems: [asProblem('error', AppError.from(thrown))] }
+    return { problems: asProblems('error', [AppError.from(thrown)]) }
   }
 }
 
-/** For a run that has been planned. */
+/** For a run that has been planned. Starts the device once when the run calibrates. */
 export async function findProblems(
   request: HostStartRequest,
-  _environment: JobEnvironment,
+  environment: JobEnvironment,
   prepared: PreparedRun,
 ): Promise<Findings> {
-  const errors = await failuresOf([
-    () =>
-      checkOutput(request.outputPath, request.checkpointPath, {
-        canOverwrite: request.canOverwrite === true,
-        canResume: request.canResume === true,
-      }),
-    () => checkDisk(request.outputPath, prepared.plan.outputBytes + calibrationDiskBytes(request, prepared)),
-  ])
-  return { errors, warnings: [] }
+  const needsDevice = prepared.plan.calibrationSites.length > 0 && prepared.givenStats === undefined
+  const planned = fromPlan(request, environment, prepared)
+  const errors = [
+    ...(await failuresOf(() => checkDestination(request, environment, prepared))),
+    ...(await checkReadable(prepared, request)),
+    ...(await failuresOf(() =>
+      checkDisk(request.outputPath, prepared.plan.outputBytes + calibrationDiskBytes(request, prepared)),
+    )),
+    ...planned.errors,
+    ...(needsDevice
+      ? await failuresOf(() => checkDevice(request.options.device, environment.deviceWorkerFile, prepared))
+      : []),
+  ]
+  return { errors, warnings: planned.warnings }
 }
 
 /** Scratch file and layer boundaries, which lie in the partial folder until the calibration is over. */
@@ -63,12 +69,66 @@ function calibrationDiskBytes(
   return calibrationDemand(model.text, calibrationSize(options, calibration)).diskBytes
 }
 
-async function failuresOf(checks: readonly (() => Promise<unknown>)[]): Promise<readonly AppError[]> {
-  const results = await Promise.allSettled(checks.map((check) => check()))
-  return results.flatMap((result) => (result.status === 'rejected' ? [AppError.from(result.reason)] : []))
+async function checkDestination(
+  request: HostStartRequest,
+  { version }: JobEnvironment,
+  prepared: PreparedRun,
+): Promise<void> {
+  const output = await outputOf(request)
+  await refuseIfLocked(output.partialPath)
+  await checkWritable(output)
+  if (request.canResume === true) await checkContinued(output, request, prepared, version)
 }
 
-function asProblem(severity: PreflightProblem['severity'], error: AppError): PreflightProblem {
-  const { code, subject, problem, remedy } = error
-  return { severity, code, subject, problem, remedy }
+/** Throws OUTPUT_NOT_EMPTY, OUTPUT_INSIDE_SOURCE, SOURCE_INSIDE_OUTPUT. */
+export function outputOf({
+  outputPath,
+  checkpointPath,
+  canOverwrite = false,
+  canResume = false,
+}: HostStartRequest): Promise<OutputFolder> {
+  return checkOutput(outputPath, checkpointPath, { canOverwrite, canResume })
+}
+
+function fromPlan(
+  { options }: HostStartRequest,
+  { cpuCount }: JobEnvironment,
+  { plan, model, calibration }: PreparedRun,
+): Findings {
+  const summary = summarisePlan(plan, model, {
+    workers: options.workers === 0 ? cpuCount : options.workers,
+    calibration,
+    ...calibrationSize(options, calibration),
+  })
+  const memory = checkMemory(summary.peakMemoryBytes, machineMemory())
+  const refusals = summary.engines
+    .filter(({ verdict }) => verdict === 'fails')
+    .map(
+      ({ engine, reason }) =>
+        new AppError('ENGINE_REFUSES', {
+          subject: engine,
+          problem: `it will not load the export: ${reason}`,
+          remedy: 'choose another recipe or dialect, or serve with another engine',
+        }),
+    )
+  return {
+    errors: memory?.severity === 'error' ? [memory.error] : [],
+    warnings: [...(memory?.severity === 'warning' ? [memory.error] : []), ...refusals],
+  }
+}
+
+async function failuresOf(check: () => Promise<unknown>): Promise<readonly AppError[]> {
+  try {
+    await check()
+    return []
+  } catch (error: unknown) {
+    return [AppError.from(error)]
+  }
+}
+
+function asProblems(
+  severity: PreflightProblem['severity'],
+  errors: readonly AppError[],
+): readonly PreflightProblem[] {
+  return errors.map(({ code, subject, problem, remedy }) => ({ severity, code, subject, problem, remedy }))
 }

@@ -1,0 +1,94 @@
+import { basename, join } from 'node:path'
+import { formatBytes, formatNumber } from '../../../shared/domain/format-text.ts'
+import { AppError } from '../../../shared/errors/app-error.ts'
+import type { HostPartial, RecordedRun } from '../../host/host-api.ts'
+import { PARTIAL_SUFFIX } from '../../host/jobs/output-folder.ts'
+import { listPartials, removePartialRun } from '../../host/jobs/partial-runs.ts'
+import { parseArguments, userPath } from '../arguments.ts'
+import type { Command } from '../command.ts'
+
+export const partialsCommand: Command = {
+  name: 'partials',
+  summary: 'unfinished runs in a folder: how far they came, how to continue or remove them',
+  help: `quantmill partials <folder> [--remove NAME] [--json]
+
+  --remove NAME   remove this unfinished run and everything in its folder; NAME as listed, with or without ${PARTIAL_SUFFIX}
+  --json          one JSON object on standard output
+
+Only folders that carry a journal of Quantmill are listed or removed, and none that a run is writing now.`,
+  async run(argv, { print }) {
+    const table = { remove: { type: 'string' }, json: { type: 'boolean' } } as const
+    const parsed = parseArguments('partials', argv, table, ['folder'])
+    const folder = userPath(parsed.positionals[0] ?? '')
+    const name = parsed.text('remove')
+    if (name !== undefined) {
+      const partialPath = pathOf(folder, name)
+      await removePartialRun(partialPath)
+      print(parsed.flag('json') ? JSON.stringify({ removed: partialPath }) : `removed ${partialPath}`)
+      return 0
+    }
+    const partials = await listPartials([folder])
+    if (parsed.flag('json')) print(JSON.stringify({ partials }))
+    else print(partials.length === 0 ? 'no unfinished run' : partials.map(asText).join('\n'))
+    return 0
+  },
+}
+
+/** A name, never a path: what is removed lies directly in the folder that was given. */
+function pathOf(folder: string, name: string): string {
+  const whole = name.endsWith(PARTIAL_SUFFIX) ? name : `${name}${PARTIAL_SUFFIX}`
+  if (basename(whole) === whole) return join(folder, whole)
+  throw new AppError('USAGE', {
+    subject: 'partials',
+    problem: `--remove is "${name}", which is not a name in that folder`,
+    remedy: 'give the folder, then a name as it is listed',
+  })
+}
+
+function asText({
+  partialPath,
+  outputPath,
+  state,
+  problem,
+  sizeBytes,
+  doneTasks,
+  recorded,
+}: HostPartial): string {
+  const total = recorded === undefined ? '' : ` of ${formatNumber(recorded.taskCount)}`
+  const facts = `${state}, ${formatBytes(sizeBytes)} on disk, ${formatNumber(doneTasks)}${total} tasks finished`
+  const lines = [basename(partialPath), `  ${facts}`]
+  if (problem !== undefined) lines.push(`  ${problem}`)
+  if (recorded !== undefined)
+    lines.push(`  recipe ${recorded.options.recipe}, from ${recorded.checkpointPath}`)
+  if (recorded !== undefined && state === 'resumable') {
+    lines.push(`  quantmill run ${resumeArguments(recorded, outputPath).map(quoted).join(' ')}`)
+  }
+  return lines.join('\n')
+}
+
+/** The command that continues a run. What is as by default is left out where that cannot change the bytes. */
+function resumeArguments(
+  { checkpointPath, options, calibrationPath, amaxPath }: RecordedRun,
+  outputPath: string,
+): readonly string[] {
+  const given: readonly (readonly [string, string | number | undefined])[] = [
+    ['recipe', options.recipe],
+    ['dialect', options.dialect],
+    ['profile', options.profile],
+    ['kv', options.kv],
+    ['expert-input-scale', options.expertInputScale],
+    ['max-shard-size', options.maxShardSizeBytes],
+    ['samples', options.samples],
+    ['seq-len', options.sequenceLength],
+    ['device', options.device],
+    ['calib', calibrationPath],
+    ['amax', amaxPath],
+    ['out', outputPath],
+  ]
+  const values = given.flatMap(([name, value]) => (value === undefined ? [] : [`--${name}`, String(value)]))
+  return [checkpointPath, ...values, '--resume']
+}
+
+function quoted(argument: string): string {
+  return /^[\w@%+=:,./-]+$/.test(argument) ? argument : `'${argument.replaceAll("'", "'\\''")}'`
+}
