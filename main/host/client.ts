@@ -52,6 +52,7 @@ export class HostClient {
     'checkpoint.list_tensors': (input) => this.#call('checkpoint.list_tensors', input),
     'recipe.list': (input) => this.#call('recipe.list', input),
     'plan.make': (input) => this.#call('plan.make', input),
+    'plan.scope': (input) => this.#call('plan.scope', input),
     'device.list': (input) => this.#call('device.list', input),
     'job.start': (input) => this.#call('job.start', input),
     'job.preflight': (input) => this.#call('job.preflight', input),

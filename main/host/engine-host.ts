@@ -4,22 +4,21 @@ import { basename } from 'node:path'
 import type { JobId, RunReport } from '../../shared/domain/job.ts'
 import { AppError } from '../../shared/errors/app-error.ts'
 import { listTensors, summariseCheckpoint } from '../engine/checkpoint/summarise-checkpoint.ts'
-import { planExport } from '../engine/pipeline/plan-export.ts'
-import { summarisePlan } from '../engine/pipeline/summarise-plan.ts'
+import { describeScope } from '../engine/recipes/describe-scope.ts'
 import { listRecipes, loadRecipe } from '../engine/recipes/load-recipe.ts'
 import { checkRoutes } from './checks/check-routes.ts'
 import { Checks } from './checks/checks.ts'
+import { modelTarget } from '../engine/recipes/resolve-formats.ts'
 import type { HostApi, HostEvents, HostStartRequest } from './host-api.ts'
 import type { JobEnvironment } from './jobs/job-observer.ts'
+import { JobQueue } from './jobs/job-queue.ts'
 import { JobRecord } from './jobs/job-record.ts'
 import { openModel, type OpenedModel } from './jobs/prepare-run.ts'
-import { freeDiskBytes } from './jobs/free-disk.ts'
-import { calibrationChoice } from '../engine/recipes/calibration-choice.ts'
-import { calibrationSize } from './jobs/state-memory.ts'
 import { ControlledJob } from './jobs/controlled-job.ts'
 import { listPartials, removePartialRun } from './jobs/partial-runs.ts'
 import { preflight } from './preflight/preflight.ts'
 import { runJob } from './jobs/run-job.ts'
+import { makePlan } from './plans.ts'
 import { probeDevices } from './pool/probe-devices.ts'
 
 export interface EngineHostOptions {
@@ -32,6 +31,7 @@ const MAX_OPENED = 4
 
 export function createEngineHost(options: EngineHostOptions): HostApi {
   const jobs = new Map<JobId, ControlledJob>()
+  const queue = new JobQueue()
   const opened = new Map<string, OpenedModel>()
   const checks = new Checks((snapshot) => {
     options.emit('check.snapshot', snapshot)
@@ -67,19 +67,16 @@ export function createEngineHost(options: EngineHostOptions): HostApi {
     'recipe.list': () => Promise.resolve(listRecipes()),
     async 'plan.make'({ checkpointPath, options: run }) {
       const recipe = loadRecipe(run.recipe, run.recipeText)
-      const { checkpoint, model } = await reuse(checkpointPath)
-      const plan = planExport({ ...run, checkpoint, model, recipe })
-      const calibration = calibrationChoice(run, recipe)
-      const workers = run.workers === 0 ? options.environment.cpuCount : run.workers
-      return summarisePlan(plan, model, {
-        freeDiskBytes: await freeDiskBytes(checkpointPath),
-        workers,
-        calibration,
-        ...calibrationSize(run, calibration),
-      })
+      const { cpuCount } = options.environment
+      return makePlan(await reuse(checkpointPath), recipe, run, { checkpointPath, cpuCount })
+    },
+    async 'plan.scope'({ checkpointPath, options: run }) {
+      const recipe = loadRecipe(run.recipe, run.recipeText)
+      const { model } = await reuse(checkpointPath)
+      return describeScope(recipe, modelTarget(model))
     },
     'device.list': () => probeDevices(options.environment.deviceWorkerFile),
-    'job.start': (request) => Promise.resolve({ jobId: startJob(request, options, jobs) }),
+    'job.start': (request) => Promise.resolve({ jobId: startJob(request, options, jobs, queue) }),
     'job.preflight': (request) => preflight(request, options.environment),
     'job.pause': control('pause'),
     'job.continue': control('continue'),
@@ -112,6 +109,7 @@ function startJob(
   request: HostStartRequest,
   { environment, emit }: EngineHostOptions,
   jobs: Map<JobId, ControlledJob>,
+  queue: JobQueue,
 ): JobId {
   const jobId = `j_${randomUUID()}` as JobId
   const record = new JobRecord({
@@ -127,6 +125,10 @@ function startJob(
   })
   const run = (isContinued: boolean): Promise<RunReport> =>
     runJob(isContinued ? { ...request, canResume: true } : request, environment, record)
-  jobs.set(jobId, new ControlledJob(record, run))
+  const job = new ControlledJob(record, run, queue.enter(record))
+  jobs.set(jobId, job)
+  void job.done.then(() => {
+    queue.leave(record)
+  })
   return jobId
 }

@@ -9,6 +9,7 @@ import type { JobId, JobLogLine, JobSnapshot } from '../../shared/domain/job.ts'
 import type { PartialState } from '../../shared/domain/partial-run.ts'
 import type { PlanSummary } from '../../shared/domain/plan-summary.ts'
 import type { PreflightReport } from '../../shared/domain/preflight.ts'
+import type { RecipeScope } from '../../shared/domain/recipe-scope.ts'
 import type { RecipeSummary } from '../../shared/domain/recipe-summary.ts'
 import type { RunOptions } from '../../shared/domain/run-options.ts'
 
@@ -71,6 +72,7 @@ export interface HostApi {
   }): Promise<TensorPage>
   'recipe.list'(input: Record<string, never>): Promise<readonly RecipeSummary[]>
   'plan.make'(input: { readonly checkpointPath: string; readonly options: RunOptions }): Promise<PlanSummary>
+  'plan.scope'(input: { readonly checkpointPath: string; readonly options: RunOptions }): Promise<RecipeScope>
   'device.list'(input: Record<string, never>): Promise<
     readonly {
       readonly device: 'cpu' | 'webgpu' | 'cuda'
@@ -111,6 +113,7 @@ const HOST_ROUTES = {
   'checkpoint.list_tensors': true,
   'recipe.list': true,
   'plan.make': true,
+  'plan.scope': true,
   'device.list': true,
   'job.start': true,
   'job.preflight': true,

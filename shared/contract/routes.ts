@@ -9,6 +9,7 @@ import type { LibraryEntry } from '../domain/library.ts'
 import type { PartialRun } from '../domain/partial-run.ts'
 import type { PlanSummary } from '../domain/plan-summary.ts'
 import type { PreflightReport } from '../domain/preflight.ts'
+import type { RecipeScope } from '../domain/recipe-scope.ts'
 import type { RecipeSummary } from '../domain/recipe-summary.ts'
 import type { Settings } from '../domain/settings.ts'
 import type { SerialisedError } from '../errors/app-error.ts'
@@ -25,6 +26,7 @@ export interface RouteOutputs {
   'checkpoint.list_tensors': TensorPage
   'recipe.list': readonly RecipeSummary[]
   'plan.make': PlanSummary
+  'plan.scope': RecipeScope
   'job.start': { readonly jobId: JobId }
   'job.preflight': PreflightReport
   /** Stops within two seconds or one run of the device; the snapshot says `paused` when the device is released. */

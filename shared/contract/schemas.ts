@@ -101,6 +101,8 @@ export const REQUEST_SCHEMAS = {
   }),
   'recipe.list': z.strictObject({}),
   'plan.make': z.strictObject({ grantId: grantIdSchema, options: runOptionsSchema }),
+  /** What each pattern of the recipe does to the checkpoint. */
+  'plan.scope': z.strictObject({ grantId: grantIdSchema, options: runOptionsSchema }),
   'job.start': startSchema,
   /** What stands in the way of the same request, everything at once. */
   'job.preflight': startSchema,

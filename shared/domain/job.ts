@@ -162,6 +162,8 @@ export interface JobSnapshot {
   readonly checkpointName: string
   readonly recipe: string
   readonly state: JobState
+  /** 1 = the next to run; undefined for a job that does not wait. */
+  readonly queuePosition?: number | undefined
   readonly stages: readonly StageProgress[]
   readonly layerCount: number
   readonly expertCount: number

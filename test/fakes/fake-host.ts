@@ -39,6 +39,7 @@ export function createFakeHost(overrides: Partial<HostApi> = {}): FakeHost {
     'checkpoint.list_tensors': () => Promise.resolve({ totalCount: 0, rows: [] }),
     'recipe.list': () => Promise.resolve([]),
     'plan.make': () => Promise.resolve({} as PlanSummary),
+    'plan.scope': () => Promise.resolve({ entries: [], outcome: [] }),
     'device.list': () => Promise.resolve([{ device: 'cpu', isAvailable: true, detail: '' }]),
     'job.start': () => Promise.resolve({ jobId: 'j_1' as JobId }),
     'job.preflight': () => Promise.resolve({ problems: [] }),

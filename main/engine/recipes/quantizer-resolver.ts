@@ -10,7 +10,7 @@ import type { Recipe, RecipeEntry } from './recipe.ts'
 import { FOREIGN_MODULES } from './units.ts'
 import { recipeInvalid } from './yaml-reader.ts'
 
-type ParentKind = QuantizableModule['kind'] | 'attention'
+export type ParentKind = QuantizableModule['kind'] | 'attention'
 
 /** ModelOpt's class names that an entry can restrict itself to, as kinds of our modules; other classes do not occur in the model. */
 const CLASS_KINDS: ReadonlyMap<string, ParentKind> = new Map([
@@ -21,23 +21,35 @@ const CLASS_KINDS: ReadonlyMap<string, ParentKind> = new Map([
   ['nn.Embedding', 'embedding'],
 ])
 
-interface CompiledEntry {
+export interface CompiledEntry {
   readonly entry: RecipeEntry
   readonly pattern: NamePattern
+}
+
+interface FollowedEntry extends CompiledEntry {
   hasMatched: boolean
+}
+
+export function compileEntry(entry: RecipeEntry): CompiledEntry {
+  return { entry, pattern: compilePattern(entry.pattern) }
+}
+
+/** Whether an entry speaks of a quantizer: by the class of its module and by its name. */
+export function entryMatches({ entry, pattern }: CompiledEntry, kind: ParentKind, name: string): boolean {
+  return isOfClass(entry, kind) && pattern.matches(name)
+}
+
+function isOfClass({ parentClass }: RecipeEntry, kind: ParentKind): boolean {
+  return parentClass === undefined || CLASS_KINDS.get(parentClass) === kind
 }
 
 export class QuantizerResolver {
   private readonly recipe: Recipe
-  private readonly compiled: readonly CompiledEntry[]
+  private readonly compiled: readonly FollowedEntry[]
 
   constructor(recipe: Recipe) {
     this.recipe = recipe
-    this.compiled = recipe.entries.map((entry) => ({
-      entry,
-      pattern: compilePattern(entry.pattern),
-      hasMatched: false,
-    }))
+    this.compiled = recipe.entries.map((entry) => ({ ...compileEntry(entry), hasMatched: false }))
   }
 
   /** State of one quantizer by full name. Throws RECIPE_INVALID when it is switched on without ever getting a cfg. */
@@ -47,7 +59,7 @@ export class QuantizerResolver {
 
   /** As `resolve`, but a quantizer that is switched on without a cfg counts as off: outputs that a broad pattern happened to touch. */
   resolveIncidental(name: string, kind: ParentKind): QuantizerState {
-    const test = (compiled: CompiledEntry): boolean =>
+    const test = (compiled: FollowedEntry): boolean =>
       this.matches(compiled, kind, (pattern) => pattern.matches(name))
     const matching = this.compiled.filter(test)
     return matching.some(({ entry }) => entry.cfg !== undefined) ? this.apply(name, test) : undefined
@@ -56,7 +68,7 @@ export class QuantizerResolver {
   /** Common state of the numbered weight quantizers `<list>.0` … of the experts. Throws RECIPE_GROUP_MIXED when experts differ. */
   resolveExperts(list: string, expertCount: number): QuantizerState {
     const plainName = list.replace(/s$/, '')
-    const matchesExpert = (compiled: CompiledEntry, expert: number): boolean =>
+    const matchesExpert = (compiled: FollowedEntry, expert: number): boolean =>
       this.matches(
         compiled,
         'experts',
@@ -91,7 +103,7 @@ export class QuantizerResolver {
     }
   }
 
-  private apply(name: string, matches: (compiled: CompiledEntry) => boolean): QuantizerState {
+  private apply(name: string, matches: (compiled: FollowedEntry) => boolean): QuantizerState {
     let attributes: QuantizerState
     let isEnabled = false
     let enabledBy: RecipeEntry | undefined
@@ -112,12 +124,11 @@ export class QuantizerResolver {
   }
 
   private matches(
-    compiled: CompiledEntry,
+    compiled: FollowedEntry,
     kind: ParentKind,
     test: (pattern: NamePattern) => boolean,
   ): boolean {
-    const { parentClass } = compiled.entry
-    if (parentClass !== undefined && CLASS_KINDS.get(parentClass) !== kind) return false
+    if (!isOfClass(compiled.entry, kind)) return false
     const isMatch = test(compiled.pattern)
     if (isMatch) compiled.hasMatched = true
     return isMatch

@@ -5,24 +5,13 @@
 import type { EngineVerdict } from '../../../shared/domain/plan-summary.ts'
 import type { RecipeSummary } from '../../../shared/domain/recipe-summary.ts'
 import type { WeightFormat } from '../quant/formats.ts'
+import { minimumCapability } from './minimum-capability.ts'
 
 export interface RecipeRow {
   readonly summary: RecipeSummary
   readonly dialect: string
   readonly formats: readonly WeightFormat[]
   readonly engines: readonly EngineVerdict[]
-}
-
-/** Lowest compute capability of vLLM's methods, ×10. Source: `get_min_capability` of its ModelOpt methods; mixed exports need the highest. */
-const MINIMUM_CAPABILITY: Readonly<Partial<Record<WeightFormat, number>>> = {
-  fp8: 89,
-  fp8_pc_pt: 89,
-  fp8_pb_wo: 89,
-  nvfp4: 75,
-  nvfp4_static: 75,
-  w4a16_nvfp4: 75,
-  w4a16_nvfp4_static: 75,
-  mxfp8: 80,
 }
 
 const NAMES = { vllm: 'vLLM', sglang: 'SGLang', trtllm: 'TensorRT-LLM' } as const
@@ -59,8 +48,6 @@ function minimumGpu(
   engines: readonly EngineVerdict[],
 ): string {
   const isLoaded = engines.some(({ engine, verdict }) => engine === 'vllm' && verdict !== 'fails')
-  const capabilities = formats.map((format) => MINIMUM_CAPABILITY[format])
-  if (!isLoaded || dialect !== 'modelopt' || capabilities.length === 0) return '–'
-  if (capabilities.some((capability) => capability === undefined)) return '–'
-  return `sm${String(Math.max(...capabilities.map((capability) => capability ?? 0)))} or newer`
+  const capability = minimumCapability(dialect, formats)
+  return !isLoaded || capability === undefined ? '–' : `sm${String(capability)} or newer`
 }

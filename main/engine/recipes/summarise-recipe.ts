@@ -1,7 +1,8 @@
 /** A recipe as lists show it, worked out on a small stand-in for a Qwen3.5-MoE model: the same code decides as in a run. */
-import type { RecipeSummary } from '../../../shared/domain/recipe-summary.ts'
+import { RECIPE_PARTS, type RecipePart, type RecipeSummary } from '../../../shared/domain/recipe-summary.ts'
 import type { QuantizableModule } from '../models/moe-model.ts'
 import { bitsPerWeight } from '../quant/layout.ts'
+import { minimumCapability } from './minimum-capability.ts'
 import type { Recipe } from './recipe.ts'
 import { resolveTarget, type RecipeTarget } from './resolve-formats.ts'
 
@@ -54,6 +55,17 @@ export function summariseRecipe(recipe: Recipe): RecipeSummary {
     formats: [...new Set([...formats.values()].map(({ format }) => format))],
     kvCache,
     needsData: needsScale || kvCache === 'fp8' || kvCache === 'nvfp4',
+    covers: RECIPE_PARTS.filter((part) => [...formats.keys()].some((module) => partOf(module) === part)),
+    minimumCapability: minimumCapability(
+      recipe.dialect ?? 'modelopt',
+      [...formats.values()].map(({ format }) => format),
+    ),
     bitsPerWeight: weights === 0 ? 0 : Math.round((bits / weights) * 1000) / 1000,
   }
+}
+
+function partOf(module: string): RecipePart {
+  if (module.endsWith('.experts')) return 'experts'
+  if (module.includes('shared_expert')) return 'shared_experts'
+  return module.includes('attn') ? 'attention' : 'head'
 }

@@ -2,7 +2,7 @@
  * One job from start to end, through any number of pauses. Pausing ends the attempt that is under way, so that device, threads and memory go
  * back to the system; continuing starts another attempt that goes on from the journal. So a pause is never less safe than a kill.
  */
-import type { RunReport } from '../../../shared/domain/job.ts'
+import { isFinished, type RunReport } from '../../../shared/domain/job.ts'
 import { AppError } from '../../../shared/errors/app-error.ts'
 import type { JobRecord } from './job-record.ts'
 
@@ -14,10 +14,10 @@ export class ControlledJob {
   /** A continue that comes while the pause is still being reached must not be lost: a lid is opened as quickly as it is closed. */
   private isContinueWanted = false
 
-  /** Starts `run` at once; `isContinued` is true for every attempt after a pause. */
-  constructor(record: JobRecord, run: (isContinued: boolean) => Promise<RunReport>) {
+  /** Starts `run` when it is its turn, at once without one; `isContinued` is true for every attempt after a pause. */
+  constructor(record: JobRecord, run: (isContinued: boolean) => Promise<RunReport>, turn?: Promise<void>) {
     this.record = record
-    this.done = this.drive(run)
+    this.done = this.drive(run, turn)
   }
 
   pause(): void {
@@ -35,7 +35,11 @@ export class ControlledJob {
     this.wake()
   }
 
-  private async drive(run: (isContinued: boolean) => Promise<RunReport>): Promise<void> {
+  private async drive(
+    run: (isContinued: boolean) => Promise<RunReport>,
+    turn: Promise<void> | undefined,
+  ): Promise<void> {
+    if (turn !== undefined && !(await this.untilTurn(turn))) return
     for (let isContinued = false; ; isContinued = true) {
       try {
         this.record.apply({ kind: 'succeeded', report: await run(isContinued) })
@@ -45,6 +49,17 @@ export class ControlledJob {
       }
       if (!(await this.untilContinued())) return
     }
+  }
+
+  /** False when it was cancelled while it waited. */
+  private async untilTurn(turn: Promise<void>): Promise<boolean> {
+    const cancelled = new Promise<void>((resolve) => {
+      this.wake = resolve
+    })
+    await Promise.race([turn, cancelled])
+    if (isFinished(this.record.currentState)) return false
+    this.record.begin()
+    return true
   }
 
   /** False when the attempt ended because of a pause. */

@@ -30,7 +30,8 @@ export interface JobRecordOptions {
 export class JobRecord implements JobObserver {
   readonly logLines: JobLogLine[] = []
   private readonly options: JobRecordOptions
-  private readonly startedMs = performance.now()
+  private startedMs = performance.now()
+  private queuePosition: number | undefined
   /** Time in which it was paused does not count as elapsed. */
   private pausedMs = 0
   private pausedSinceMs: number | undefined
@@ -53,6 +54,18 @@ export class JobRecord implements JobObserver {
 
   get currentState(): JobState {
     return this.state
+  }
+
+  /** 1 = next; undefined once it runs. */
+  setQueuePosition(position: number | undefined): void {
+    if (this.queuePosition === position) return
+    this.queuePosition = position
+    this.publishNow()
+  }
+
+  /** The time in which it waited does not count as elapsed. */
+  begin(): void {
+    this.startedMs = performance.now()
   }
 
   setModel(layerCount: number, expertCount: number): void {
@@ -125,11 +138,15 @@ export class JobRecord implements JobObserver {
       checkpointName: this.options.checkpointName,
       recipe: this.options.recipe,
       state: this.state,
+      queuePosition: this.queuePosition,
       stages: [...this.stages.values()],
       layerCount: this.layerCount,
       expertCount: this.expertCount,
       activeLayer: this.activeLayer,
-      elapsedMs: (this.pausedSinceMs ?? performance.now()) - this.startedMs - this.pausedMs,
+      elapsedMs:
+        this.state.kind === 'queued'
+          ? 0
+          : (this.pausedSinceMs ?? performance.now()) - this.startedMs - this.pausedMs,
       bytesPerSecond,
       etaMs: this.eta(bytesPerSecond),
       expertTokens: this.tokens,

@@ -4,7 +4,8 @@ import type { HandlerTable } from '../handler-table.ts'
 import { runOptionsOf } from '../run-options.ts'
 import type { Surface } from '../surface.ts'
 
-type CheckpointRoutes = 'checkpoint.open' | 'checkpoint.list_tensors' | 'recipe.list' | 'plan.make'
+type CheckpointRoutes =
+  'checkpoint.open' | 'checkpoint.list_tensors' | 'recipe.list' | 'plan.make' | 'plan.scope'
 
 export function checkpointHandlers(
   { grants, host }: Surface,
@@ -25,6 +26,11 @@ export function checkpointHandlers(
         limit,
       }),
     'recipe.list': () => host['recipe.list']({}),
+    'plan.scope': async ({ grantId, options }) =>
+      host['plan.scope']({
+        checkpointPath: await grants.resolve(grantId, 'checkpoint'),
+        options: await runOptionsOf(options, grants),
+      }),
     'plan.make': async ({ grantId, options }) =>
       host['plan.make']({
         checkpointPath: await grants.resolve(grantId, 'checkpoint'),

@@ -27,6 +27,7 @@ export interface Flow extends LibraryFlow, SettingsFlow {
   watchJob(jobId: JobId): Promise<void>
   pauseOrContinue(): Promise<void>
   cancelRun(): Promise<void>
+  removeQueued(jobId: JobId): Promise<void>
   revealOutput(): Promise<void>
 }
 
@@ -150,6 +151,7 @@ export function useFlow(): Flow {
       }),
     pauseOrContinue: () => guarded(() => run.pauseOrContinue()),
     cancelRun: () => guarded(() => run.cancel()),
+    removeQueued: (jobId) => guarded(() => run.cancelJob(jobId)),
     revealOutput: () => guarded(() => run.reveal()),
   }
 }

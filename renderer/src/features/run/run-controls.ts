@@ -1,12 +1,14 @@
 /** What a user asks of the run in view. All throw what the host or the surface answers. */
 import type { Ref } from 'vue'
-import type { JobSnapshot } from '../../../../shared/domain/job.ts'
+import type { JobId, JobSnapshot } from '../../../../shared/domain/job.ts'
 import { request } from '../../bridge/api.ts'
 
 export interface RunControls {
   /** Does nothing while the run is neither running nor paused. */
   pauseOrContinue(): Promise<void>
   cancel(): Promise<void>
+  /** Of a run that need not be in view. */
+  cancelJob(jobId: JobId): Promise<void>
   reveal(): Promise<void>
 }
 
@@ -23,6 +25,9 @@ export function controlsOf(current: Readonly<Ref<JobSnapshot | undefined>>): Run
       else if (kind === 'paused') await ask('job.continue')
     },
     cancel: () => ask('job.cancel'),
+    cancelJob: async (jobId) => {
+      await request('job.cancel', { jobId })
+    },
     reveal: () => ask('job.reveal_output'),
   }
 }

@@ -38,6 +38,12 @@ export const useRunStore = defineStore('run', () => {
     currentId.value === undefined ? undefined : jobs.value.get(currentId.value),
   )
   const list = computed(() => [...jobs.value.values()].reverse())
+  /** In the order in which they will run. */
+  const waiting = computed(() =>
+    [...jobs.value.values()]
+      .filter(({ queuePosition, state }) => queuePosition !== undefined && state.kind === 'queued')
+      .sort((a, b) => (a.queuePosition ?? 0) - (b.queuePosition ?? 0)),
+  )
   const canBeginAgain = computed(() => currentId.value !== undefined && currentId.value === lastId.value)
   const isActive = computed(() => current.value !== undefined && !isFinished(current.value.state))
 
@@ -131,6 +137,7 @@ export const useRunStore = defineStore('run', () => {
     currentId,
     current,
     list,
+    waiting,
     isActive,
     canBeginAgain,
     log,

@@ -18,6 +18,17 @@ export const runText = {
     failed: 'Failed',
     succeeded: 'Finished',
   },
+  queue: {
+    title: 'Waiting',
+    note: 'One run at a time; the next starts by itself',
+    show: 'Show',
+    remove: 'Remove',
+  },
+  removeQueued: 'Remove from the queue',
+  queuedMessage: (position: number) =>
+    position === 1
+      ? 'This run is the next: it starts when the one before it has ended.'
+      : `This run is number ${formatNumber(position)} in the queue. It starts by itself.`,
   cancel: 'Cancel run',
   pause: 'Pause',
   continue: 'Continue',
