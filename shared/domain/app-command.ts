@@ -22,6 +22,7 @@ const APP_COMMANDS = [
   { id: 'go_recipe', accelerator: 'CmdOrCtrl+2', key: '2', isMenuOnly: true },
   { id: 'go_run', accelerator: 'CmdOrCtrl+3', key: '3', isMenuOnly: true },
   { id: 'go_report', accelerator: 'CmdOrCtrl+4', key: '4', isMenuOnly: true },
+  { id: 'go_compare', key: 'c' },
   { id: 'go_settings', accelerator: 'CmdOrCtrl+,' },
   { id: 'pause_or_continue', key: 'p' },
   { id: 'cancel_run' },

@@ -19,7 +19,7 @@ export interface RowsSummary {
 }
 
 /** All zeros when there is no value. */
-export function summariseRows(rows: ExpertRows): RowsSummary {
+export function summariseRows(rows: readonly (readonly (number | null)[] | null | undefined)[]): RowsSummary {
   let count = 0
   let zeros = 0
   let least = Infinity

@@ -175,6 +175,8 @@ export interface JobSnapshot {
   readonly etaMs: number | undefined
   /** Tokens routed so far, one row of `expertCount` numbers per layer; undefined for layers not calibrated yet. */
   readonly expertTokens: readonly (readonly number[] | undefined)[]
+  /** Largest input magnitude of each expert, in the same form; absent before the first calibrated layer. */
+  readonly expertAmax?: readonly (readonly number[] | undefined)[]
 }
 
 export interface JobLogLine {

@@ -31,6 +31,7 @@ export function silentObserver(isCancelled: () => boolean = () => false): JobObs
     stageSkipped: nothing,
     layerActive: nothing,
     expertTokens: nothing,
+    expertAmax: nothing,
     log: nothing,
     isCancelled,
   }

@@ -28,6 +28,7 @@ import {
 } from './cover-experts.ts'
 import { CalibrationBoundaries } from './calibration-boundaries.ts'
 import { cancelled, type ExportSweep } from './export-sweep.ts'
+import { expertInputAmax } from './expert-statistics.ts'
 import type { JobEnvironment, JobObserver } from './job-observer.ts'
 import { digest } from './journal.ts'
 import { AMAX_LIMIT_BYTES, type PreparedRun } from './prepare-run.ts'
@@ -246,8 +247,11 @@ async function runLayers(
   const shown = passesBefore * text.layerCount
   let stats = statsBefore
   const showExperts = (layer: number): void => {
-    const tokens = stats.expertTokens.get(`${prefix}.layers.${String(layer)}.mlp.experts`)
+    const module = `${prefix}.layers.${String(layer)}.mlp.experts`
+    const tokens = stats.expertTokens.get(module)
+    const amax = expertInputAmax(stats, module)
     if (tokens !== undefined) observer.expertTokens(layer, [...tokens])
+    if (amax !== undefined) observer.expertAmax(layer, amax)
   }
   for (let layer = 0; layer < layersDone; layer += 1) showExperts(layer)
   observer.stageProgress('calibrate', shown + layersDone)

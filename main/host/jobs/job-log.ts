@@ -31,6 +31,9 @@ export function keepLog(inner: JobObserver): LoggedObserver {
     expertTokens: (layerIndex, tokens) => {
       inner.expertTokens(layerIndex, tokens)
     },
+    expertAmax: (layerIndex, amax) => {
+      inner.expertAmax(layerIndex, amax)
+    },
     log: (level, message) => {
       lines.push({ timeMs: Date.now(), level, message })
       inner.log(level, message)

@@ -12,6 +12,8 @@ export interface JobObserver {
   layerActive(layerIndex: number | undefined): void
   /** Tokens routed to each expert of a layer so far. */
   expertTokens(layerIndex: number, tokens: readonly number[]): void
+  /** Largest input magnitude of each expert of a layer. */
+  expertAmax(layerIndex: number, amax: readonly number[]): void
   log(level: 'debug' | 'info' | 'warn' | 'error', message: string): void
   /** The run is to end at the next opportunity, for good or to be continued later: it was cancelled or paused. */
   isCancelled(): boolean

@@ -45,6 +45,7 @@ export class JobRecord implements JobObserver {
   private expertCount = 0
   private activeLayer: number | undefined
   private tokens: (readonly number[] | undefined)[] = []
+  private amax: (readonly number[] | undefined)[] = []
   private lastPublishedMs = 0
   private timer: NodeJS.Timeout | undefined
 
@@ -120,6 +121,13 @@ export class JobRecord implements JobObserver {
     this.publishSoon()
   }
 
+  expertAmax(layerIndex: number, amax: readonly number[]): void {
+    this.amax = Array.from({ length: this.layerCount }, (_, index) =>
+      index === layerIndex ? amax : this.amax[index],
+    )
+    this.publishSoon()
+  }
+
   log(level: JobLogLine['level'], message: string): void {
     const line: JobLogLine = { jobId: this.options.jobId, timeMs: Date.now(), level, message }
     if (this.logLines.length < MAX_LOG_LINES) this.logLines.push(line)
@@ -150,6 +158,7 @@ export class JobRecord implements JobObserver {
       bytesPerSecond,
       etaMs: this.eta(bytesPerSecond),
       expertTokens: this.tokens,
+      ...(this.amax.length === 0 ? {} : { expertAmax: this.amax }),
     }
   }
 

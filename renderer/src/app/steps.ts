@@ -6,7 +6,7 @@ import { text } from '../locales/en.ts'
 export const STEPS = ['checkpoint', 'recipe', 'run', 'report'] as const
 export type Step = (typeof STEPS)[number]
 /** Views that are no step of a job. */
-export const PLACES = ['library', 'settings'] as const
+export const PLACES = ['library', 'compare', 'settings'] as const
 export type Place = (typeof PLACES)[number]
 export type View = Step | Place
 export type StepTone = 'idle' | 'ready' | 'active' | 'bad'

@@ -65,6 +65,7 @@ export function useCommands(flow: Flow): Commands {
     go_recipe: go('recipe'),
     go_run: go('run'),
     go_report: go('report'),
+    go_compare: go('compare'),
     go_settings: go('settings'),
     pause_or_continue: () => void flow.pauseOrContinue(),
     cancel_run: () => void flow.cancelRun(),

@@ -12,10 +12,11 @@ import { useRecipeStore } from '../features/recipe/useRecipeStore.ts'
 import { useRunStore } from '../features/run/useRunStore.ts'
 import { useSettingsStore } from '../features/settings/useSettingsStore.ts'
 import { libraryFlow, type LibraryFlow } from './library-flow.ts'
+import { compareFlow, type CompareFlow } from './compare-flow.ts'
 import { settingsFlow, type SettingsFlow } from './settings-flow.ts'
 import { useAppStore } from './useAppStore.ts'
 
-export interface Flow extends LibraryFlow, SettingsFlow {
+export interface Flow extends CompareFlow, LibraryFlow, SettingsFlow {
   /** Listens and asks for what the window shows first; again after a failure. */
   connect(): Promise<void>
   openSample(): Promise<void>
@@ -131,6 +132,7 @@ export function useFlow(): Flow {
       }),
     ...libraryFlow({ guarded, pick, openGrant }),
     ...settingsFlow({ guarded, pick }),
+    ...compareFlow({ guarded, pick }),
     openSample: () => guarded(async () => openGrant(await request('grant.use_sample', {}), true)),
     openFolder: () =>
       guarded(async () => {

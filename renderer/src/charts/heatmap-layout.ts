@@ -12,6 +12,8 @@ export interface HeatmapSpace {
   readonly availableWidth: number
   readonly availableHeight: number
   readonly devicePixelRatio: number
+  /** @default 44 */
+  readonly maximumCellWidth?: number
 }
 
 export interface Cell {
@@ -28,12 +30,13 @@ const WHOLE_PIXEL_LIMIT = 2
 /** Cells end on device pixels where there is room, so that all columns look equally wide; otherwise the width is used up. */
 export function layoutHeatmap(space: HeatmapSpace): HeatmapLayout {
   const { rowCount, columnCount, availableWidth, availableHeight, devicePixelRatio } = space
+  const { maximumCellWidth = MAX_CELL_WIDTH } = space
   if (rowCount <= 0 || columnCount <= 0 || availableWidth <= 0) {
     return { cellWidth: 0, cellHeight: 0, width: 0, height: 0 }
   }
   const deviceWidth = (availableWidth * devicePixelRatio) / columnCount
   const columnPixels = deviceWidth >= WHOLE_PIXEL_LIMIT ? Math.floor(deviceWidth) : deviceWidth
-  const cellWidth = Math.min(MAX_CELL_WIDTH, columnPixels / devicePixelRatio)
+  const cellWidth = Math.min(maximumCellWidth, columnPixels / devicePixelRatio)
   const rowPixels = Math.floor((availableHeight * devicePixelRatio) / rowCount)
   const cellHeight = Math.min(MAX_CELL_HEIGHT, Math.max(MIN_CELL_HEIGHT, rowPixels / devicePixelRatio))
   return { cellWidth, cellHeight, width: cellWidth * columnCount, height: cellHeight * rowCount }

@@ -1,5 +1,6 @@
 /** Every text of the window. Typed by use: a second language is a second object of the same type. */
 import { checkpointText } from './en/checkpoint.ts'
+import { compareText } from './en/compare.ts'
 import { foldersText } from './en/folders.ts'
 import { libraryText } from './en/library.ts'
 import { recipeText } from './en/recipe.ts'
@@ -16,5 +17,6 @@ export const text = {
   checkpoint: checkpointText,
   recipe: recipeText,
   run: runText,
+  compare: compareText,
   report: reportText,
 } as const

@@ -12,7 +12,9 @@ export interface Coverage {
 
 /** Over all experts of measured layers; all zeros when there is none. The median of an even count is the lower one. */
 export function summariseCoverage(rows: HeatRows): Coverage {
-  const measured = rows.filter((row) => row !== undefined)
+  const measured = rows.flatMap((row) =>
+    row === undefined || row === null ? [] : [row.map((count) => count ?? 0)],
+  )
   const counts = new Float64Array(measured.reduce((sum, row) => sum + row.length, 0))
   let position = 0
   let reachedExperts = 0
@@ -41,8 +43,8 @@ export function summariseCoverage(rows: HeatRows): Coverage {
 export function relativeLoad(rows: HeatRows, layerIndex: number, expertIndex: number): number | undefined {
   const row = rows[layerIndex]
   const tokens = row?.[expertIndex]
-  if (row === undefined || tokens === undefined) return undefined
-  const total = row.reduce((sum, count) => sum + count, 0)
+  if (row === undefined || row === null || typeof tokens !== 'number') return undefined
+  const total = row.reduce<number>((sum, count) => sum + (count ?? 0), 0)
   return total === 0 ? undefined : (tokens * row.length) / total
 }
 

@@ -73,20 +73,16 @@ export const runText = {
   // Layers carry their names, which count from 0, so the range is shown and not a total.
   layerOf: (layer: number, count: number) => `${formatNumber(layer)} of 0–${formatNumber(count - 1)}`,
   map: {
-    title: 'Routed tokens',
+    title: 'Experts',
     label: 'Tokens routed to each expert, layers by experts. Arrow keys read single experts.',
     rows: 'Layer',
     columns: 'expert',
     unit: 'tokens',
     zero: 'no token',
-    unknown: 'not calibrated yet',
-    scale: 'Colour scale',
-    log: 'Log',
-    linear: 'Linear',
     waiting: 'Appears with the first calibrated layer.',
     noCalibration: 'This recipe needs no data, so no tokens are routed.',
-    hint: 'Point at a cell, or focus the map and use the arrow keys',
-    cell: (layer: number, expert: number) => `Layer ${formatNumber(layer)}, expert ${formatNumber(expert)}`,
+    amaxLabel: 'Largest input magnitude of each expert, layers by experts. Arrow keys read single experts.',
+    amax: (value: string) => `largest input magnitude ${value}`,
     tokens: (count: number) => `${formatNumber(count)} ${count === 1 ? 'token' : 'tokens'}`,
     share: (factor: number) => `${formatNumber(factor, 2)} × an even share`,
     reached: (reached: number, total: number) =>
