@@ -18,7 +18,7 @@ export interface Preferences {
   readonly device: DeviceChoice
   /** Export workers of new runs; 0 = one per core. */
   readonly workers: number
-  /** Main memory that a run may need; 0 = no limit. */
+  /** Main memory that a run may need, of which hidden states get their share; 0 = no limit. */
   readonly memoryLimitBytes: number
 }
 

@@ -31,6 +31,7 @@ export function settingsFlow({ guarded, pick }: Pick<FlowParts, 'guarded' | 'pic
       themes.choose(theme)
       setNumberLocale(numberLocale)
       app.hasSingleKeys = hasSingleKeys
+      recipe.calibrationSets = known.calibrationSets
       recipe.setDefaults({ device, workers, memoryLimitBytes, outputGrant: known.outputFolder?.grant })
     },
     // The first picture after the answer has the right theme and numbers.

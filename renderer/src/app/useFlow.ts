@@ -7,7 +7,6 @@ import { onEvent, request } from '../bridge/api.ts'
 import { useCheckpointStore } from '../features/checkpoint/useCheckpointStore.ts'
 import { useFolderStore } from '../features/folders/useFolderStore.ts'
 import { useLibraryStore } from '../features/library/useLibraryStore.ts'
-import { toRunOptions } from '../features/recipe/recipe-draft.ts'
 import { useRecipeStore } from '../features/recipe/useRecipeStore.ts'
 import { useRunStore } from '../features/run/useRunStore.ts'
 import { useSettingsStore } from '../features/settings/useSettingsStore.ts'
@@ -94,18 +93,10 @@ export function useFlow(): Flow {
   }
 
   async function start(): Promise<void> {
-    const { opened } = checkpoint
-    if (opened === undefined || !recipe.canStart || run.start.kind === 'starting') return
+    const input = recipe.startInput()
+    if (input === undefined || !recipe.canStart || run.start.kind === 'starting') return
     app.view = 'run'
-    const { draft } = recipe
-    const isStarted = await run.begin({
-      grantId: opened.grant.grantId,
-      options: toRunOptions(draft),
-      calibrationGrantId: draft.calibrationGrant?.grantId,
-      outputGrantId: draft.outputGrant?.grantId,
-      outputName: recipe.outputName,
-    })
-    if (isStarted) showEndIfOver()
+    if (await run.begin(input)) showEndIfOver()
   }
 
   async function startAgain(mode: 'resume' | 'overwrite'): Promise<void> {

@@ -14,6 +14,7 @@ import {
   type PreviewSize,
 } from './preview-data.ts'
 import { previewEntries, previewPartials, PreviewSettings } from './preview-library.ts'
+import { previewProblems, previewScope } from './preview-scope.ts'
 import { PreviewRun, type PreviewOutcome } from './preview-run.ts'
 
 /** `fake=tiny|large`, `outcome=clean|findings|failed`, `broken=checkpoint|plan|start|info`, `tick=<ms>`, `known=none`: an empty library. */
@@ -98,7 +99,8 @@ export function createPreviewApi(query: URLSearchParams): RendererApi {
       runs.push(run)
       return { jobId: run.jobId }
     },
-    'job.preflight': () => ({ problems: [] }),
+    'job.preflight': ({ options }) => ({ problems: previewProblems(size, options) }),
+    'plan.scope': () => previewScope(size),
     'job.partials': () => (known === 'none' ? [] : previewPartials(size)),
     'library.list': () => (known === 'none' ? [] : previewEntries(size)),
     'settings.get': () => settings.get(),

@@ -226,6 +226,10 @@ export const previewRecipes: readonly RecipeSummary[] = (
   kvCache,
   needsData,
   bitsPerWeight,
+  covers: name.includes('experts_only')
+    ? (['experts'] as const)
+    : (['experts', 'shared_experts', 'attention'] as const),
+  minimumCapability: format === 'nvfp4' ? 75 : format === 'fp8' ? 89 : undefined,
 }))
 
 export function previewPlan(size: PreviewSize, options: RunOptions): PlanSummary {

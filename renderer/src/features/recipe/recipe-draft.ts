@@ -11,6 +11,7 @@ import {
   type RunOptions,
   STATE_MEMORY_SHARE,
 } from '../../../../shared/domain/run-options.ts'
+import { gibibytesOf, gibibyteText } from '../../composables/gibibytes.ts'
 import { text } from '../../locales/en.ts'
 
 export const RECOMMENDED_RECIPE = 'nvfp4_experts_only-kv_fp8'
@@ -34,8 +35,8 @@ export interface RecipeDraft {
   readonly minTokensPerExpert: string
   readonly device: DeviceChoice
   readonly workers: string
-  /** From the settings; 0 = no limit. */
-  readonly memoryLimitBytes: number
+  /** That the run may need; 0 = no limit. */
+  readonly memoryGibibytes: string
   readonly maxShardGigabytes: string
   readonly outputGrant: PathGrant | undefined
   /** undefined = follows checkpoint and recipe. */
@@ -59,7 +60,13 @@ export const NO_DEFAULTS: RunDefaults = {
 }
 
 export type DraftField =
-  'samples' | 'sequenceLength' | 'minTokensPerExpert' | 'workers' | 'maxShardGigabytes' | 'outputName'
+  | 'samples'
+  | 'sequenceLength'
+  | 'minTokensPerExpert'
+  | 'workers'
+  | 'memoryGibibytes'
+  | 'maxShardGigabytes'
+  | 'outputName'
 export type DraftProblems = Readonly<Partial<Record<DraftField, string>>>
 
 export function createDraft(totalBytes: number, defaults: RunDefaults = NO_DEFAULTS): RecipeDraft {
@@ -77,7 +84,7 @@ export function createDraft(totalBytes: number, defaults: RunDefaults = NO_DEFAU
     minTokensPerExpert: '',
     device: defaults.device,
     workers: String(defaults.workers),
-    memoryLimitBytes: defaults.memoryLimitBytes,
+    memoryGibibytes: gibibyteText(defaults.memoryLimitBytes),
     maxShardGigabytes: String(DEFAULT_RUN_OPTIONS.maxShardSizeBytes / GIGABYTE),
     outputGrant: defaults.outputGrant,
     outputName: undefined,
@@ -91,6 +98,10 @@ export function draftProblems(draft: RecipeDraft, outputName: string): DraftProb
     ['sequenceLength', amountProblem(draft.sequenceLength, 2, 262_144)],
     ['minTokensPerExpert', amountProblem(draft.minTokensPerExpert, 1, 1_000_000)],
     ['workers', wholeProblem(draft.workers, 0, 256)],
+    [
+      'memoryGibibytes',
+      gibibytesOf(draft.memoryGibibytes) === undefined ? text.recipe.problems.memory : undefined,
+    ],
     [
       'maxShardGigabytes',
       shardBytes(draft.maxShardGigabytes) === undefined ? text.recipe.problems.shard : undefined,
@@ -117,8 +128,7 @@ export function toRunOptions(draft: RecipeDraft): RunOptions {
     minTokensPerExpert: amount(draft.minTokensPerExpert),
     device: draft.device,
     workers: Number(draft.workers),
-    memoryBytes:
-      draft.memoryLimitBytes === 0 ? undefined : Math.floor(draft.memoryLimitBytes * STATE_MEMORY_SHARE),
+    memoryBytes: memoryBytesOf(draft),
   }
 }
 
@@ -139,6 +149,12 @@ function amount(value: string): number | undefined {
 
 function amountProblem(value: string, minimum: number, maximum: number): string | undefined {
   return amount(value) === undefined ? undefined : wholeProblem(value, minimum, maximum)
+}
+
+/** Hidden states get their share of the limit. 0 is no limit; taken literally it would send everything to disk. */
+function memoryBytesOf({ memoryGibibytes }: RecipeDraft): number | undefined {
+  const bytes = gibibytesOf(memoryGibibytes)
+  return bytes === undefined || bytes === 0 ? undefined : Math.floor(bytes * STATE_MEMORY_SHARE)
 }
 
 function wholeProblem(value: string, minimum: number, maximum: number): string | undefined {

@@ -16,16 +16,12 @@ const GROUPS: readonly (readonly [title: string, prefix: string])[] = [
 ]
 const REST = 'Other'
 
-/** Case-insensitive words, all of which must occur in the name, the purpose or a format. Empty groups are left out. */
-export function groupRecipes(recipes: readonly RecipeSummary[], filter: string): readonly RecipeGroup[] {
-  const words = filter.toLowerCase().split(/\s+/).filter(Boolean)
+/** Empty groups are left out. */
+export function groupRecipes(recipes: readonly RecipeSummary[]): readonly RecipeGroup[] {
   const groups = new Map<string, RecipeSummary[]>(
     [...GROUPS.map(([title]) => title), REST].map((title) => [title, []]),
   )
-  for (const recipe of recipes) {
-    const searched = `${recipe.name} ${recipe.purpose} ${recipe.formats.join(' ')}`.toLowerCase()
-    if (words.every((word) => searched.includes(word))) groups.get(groupTitle(recipe))?.push(recipe)
-  }
+  for (const recipe of recipes) groups.get(groupTitle(recipe))?.push(recipe)
   return [...groups].flatMap(([title, members]) =>
     members.length === 0 ? [] : [{ title, recipes: members }],
   )

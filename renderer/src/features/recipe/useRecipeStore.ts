@@ -2,8 +2,11 @@
 import { defineStore } from 'pinia'
 import { computed, shallowRef } from 'vue'
 import type { GrantId } from '../../../../shared/domain/app-info.ts'
+import type { RouteInput } from '../../../../shared/contract/schemas.ts'
 import type { PlanSummary } from '../../../../shared/domain/plan-summary.ts'
+import type { PreflightProblem } from '../../../../shared/domain/preflight.ts'
 import type { RecipeSummary } from '../../../../shared/domain/recipe-summary.ts'
+import type { CalibrationSet } from '../../../../shared/domain/settings.ts'
 import { AppError, type SerialisedError } from '../../../../shared/errors/app-error.ts'
 import { request } from '../../bridge/api.ts'
 import {
@@ -43,6 +46,9 @@ export const useRecipeStore = defineStore('recipe', () => {
   const subject = shallowRef<RecipeSubject>()
   const draft = shallowRef<RecipeDraft>(createDraft(0))
   const plan = shallowRef<PlanState>({ kind: 'none' })
+  /** What stands in the way of the planned run; of the newest plan only. */
+  const preflight = shallowRef<readonly PreflightProblem[]>([])
+  const calibrationSets = shallowRef<readonly CalibrationSet[]>([])
   let defaults: RunDefaults = NO_DEFAULTS
   let timer: ReturnType<typeof setTimeout> | undefined
   let generation = 0
@@ -75,6 +81,7 @@ export const useRecipeStore = defineStore('recipe', () => {
     subject.value = newSubject
     draft.value = createDraft(newSubject.totalBytes, defaults)
     plan.value = { kind: 'none' }
+    preflight.value = []
     await replan()
   }
 
@@ -110,10 +117,41 @@ export const useRecipeStore = defineStore('recipe', () => {
     try {
       const options = toRunOptions(draft.value)
       const made = await request('plan.make', { grantId: subject.value.grantId, options })
-      if (mine === generation) plan.value = { kind: 'ready', plan: made }
+      if (mine !== generation) return
+      plan.value = { kind: 'ready', plan: made }
+      const problems = await findProblems()
+      if (mine === generation) preflight.value = problems
     } catch (error: unknown) {
       if (mine === generation) plan.value = { kind: 'failed', error: AppError.from(error).serialise() }
     }
+  }
+
+  /** The request that starts what is planned; undefined without a checkpoint. */
+  function startInput(): RouteInput<'job.start'> | undefined {
+    if (subject.value === undefined) return undefined
+    return {
+      grantId: subject.value.grantId,
+      options: toRunOptions(draft.value),
+      calibrationGrantId: draft.value.calibrationGrant?.grantId,
+      outputGrantId: draft.value.outputGrant?.grantId,
+      outputName: outputName.value,
+    }
+  }
+
+  async function findProblems(): Promise<readonly PreflightProblem[]> {
+    const input = startInput()
+    if (input === undefined) return []
+    try {
+      return (await request('job.preflight', input)).problems
+    } catch (error: unknown) {
+      const { code, subject: about, problem, remedy } = AppError.from(error)
+      return [{ severity: 'error', code, subject: about, problem, remedy }]
+    }
+  }
+
+  function scopeInput(): RouteInput<'plan.scope'> | undefined {
+    if (subject.value === undefined || hasProblems.value) return undefined
+    return { grantId: subject.value.grantId, options: toRunOptions(draft.value) }
   }
 
   return {
@@ -132,6 +170,10 @@ export const useRecipeStore = defineStore('recipe', () => {
     clear,
     update,
     replan,
+    preflight,
+    calibrationSets,
+    startInput,
+    scopeInput,
   }
 })
 

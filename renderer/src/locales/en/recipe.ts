@@ -1,5 +1,5 @@
 /** Texts of the recipe view, the plan included. */
-import { formatBytes, formatNumber } from '../../../../shared/domain/format-text.ts'
+import { formatNumber } from '../../../../shared/domain/format-text.ts'
 
 export const recipeText = {
   title: 'Recipe',
@@ -10,6 +10,28 @@ export const recipeText = {
   toCheckpoint: 'Go to Checkpoint',
   listTitle: 'Recipes',
   filter: 'Filter recipes',
+  filters: {
+    bits: 'Bits',
+    bitNames: { any: 'Any bits', four: '4 bit', eight: '8 bit' },
+    purpose: 'Purpose',
+    purposeNames: {
+      any: 'Any use',
+      experts: 'Routed experts only',
+      mlp: 'All experts, no attention',
+      all: 'Experts and attention',
+      attention: 'Attention only',
+      data_free: 'Without data',
+    },
+    gpu: 'Serving GPU',
+    gpuNames: {
+      any: 'Any GPU',
+      '75': 'Turing (sm75)',
+      '80': 'Ampere (sm80)',
+      '89': 'Ada (sm89)',
+      '90': 'Hopper (sm90)',
+      '100': 'Blackwell (sm100)',
+    },
+  },
   loading: 'Reading the recipes…',
   failed: 'The recipes cannot be listed',
   noMatch: 'No recipe matches the filter.',
@@ -33,6 +55,7 @@ export const recipeText = {
     minTokens: 'Least tokens',
     device: 'Device',
     workers: 'Export workers',
+    memory: 'Memory limit',
     shard: 'Largest shard',
     folder: 'Folder',
     name: 'Name',
@@ -61,7 +84,6 @@ export const recipeText = {
   builtinHint: 'Public-domain prose and speeches',
   notNeeded: 'Not needed by this recipe',
   choose: 'Choose…',
-  reset: 'Built-in',
   besideCheckpoint: 'Beside the checkpoint',
   sampleFolder: 'The exports folder',
   defaultFolder: 'Default',
@@ -69,11 +91,15 @@ export const recipeText = {
   tokens: (count: number) => `${formatNumber(count)} tokens in all`,
   minTokensHint: 'For each expert; adds samples, reads twice. Empty: as it comes',
   workersHint: '0 is one per core',
+  memoryUnit: 'GiB',
+  memoryHint: '0 is no limit',
+  chosenFile: (name: string) => `${name} (chosen file)`,
   shardUnit: 'GB',
   problems: {
     whole: (minimum: number, maximum: number) =>
       `A whole number from ${formatNumber(minimum)} to ${formatNumber(maximum)}`,
     shard: 'A number of gigabytes, at least 0.001',
+    memory: 'A number of gibibytes, at least 0',
     name: 'Letters, digits, dots, hyphens and spaces; not a dot first',
     unavailable: 'Not available on this machine',
   },
@@ -101,7 +127,28 @@ export const recipeText = {
     sites: (count: number) => `${formatNumber(count)} sites`,
     noCalibration: 'not needed',
     unknown: 'unknown',
-    diskFull: (missingBytes: number) => `The disk lacks ${formatBytes(missingBytes)} for this export.`,
+    tabs: { cost: 'Cost and engines', scope: 'Scope' },
+    tabList: 'Parts of the plan',
+    inTheWay: 'In the way',
+    preflightErrors: (count: number) =>
+      count === 1 ? 'This would end the run' : `${formatNumber(count)} things would end the run`,
+    preflightWarnings: 'Worth knowing before it runs',
+    scopeLoading: 'Applying the patterns…',
+    scopeFailed: 'The patterns cannot be applied',
+    scopeHint: 'In order; the last pattern that matches a quantizer decides.',
+    scopeOutcome: 'What comes of it',
+    scopePatterns: 'Patterns',
+    off: 'off',
+    on: 'on',
+    noMatch: 'matches nothing here',
+    parentClass: (name: string) => `only ${name}`,
+    decides: (decided: number, matched: number) =>
+      decided === matched
+        ? `${formatNumber(matched)} decided`
+        : `${formatNumber(decided)} of ${formatNumber(matched)} decided`,
+    quantizers: { weight: 'weights', input: 'inputs', key: 'keys', value: 'values' },
+    modules: (count: number) => `${formatNumber(count)} ${count === 1 ? 'module' : 'modules'}`,
+    rule: (rule: string) => `Rule ${rule}`,
     engines: 'Serving engines',
     engineNames: { vllm: 'vLLM', sglang: 'SGLang', trtllm: 'TensorRT-LLM' },
     verdicts: {

@@ -9,7 +9,7 @@ export const settingsText = {
   workers: 'Export workers',
   memory: 'Memory limit',
   memoryUnit: 'GiB',
-  memoryHint: '0 is no limit; otherwise fewer workers run, and what cannot fit is refused',
+  memoryHint: 'Hidden states of a calibration get a quarter of it, the rest goes to disk; 0 is no limit',
   folders: 'Folders',
   outputFolder: 'Exports go to',
   beside: 'Beside their checkpoint',

@@ -44,7 +44,7 @@ describe('draftProblems', () => {
 
   it('gives hidden states a quarter of the memory limit of the settings, and says nothing without one', () => {
     expect(toRunOptions(small).memoryBytes).toBeUndefined()
-    expect(toRunOptions({ ...small, memoryLimitBytes: 8_000_000_001 }).memoryBytes).toBe(2_000_000_000)
+    expect(toRunOptions({ ...small, memoryGibibytes: '0,5' }).memoryBytes).toBe(134_217_728)
   })
 
   it('agrees with the contract about every output name', () => {

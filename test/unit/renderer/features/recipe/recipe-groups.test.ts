@@ -1,9 +1,28 @@
-import { expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
+import {
+  filterRecipes,
+  NO_FILTER,
+  type RecipeFilter,
+} from '../../../../../renderer/src/features/recipe/recipe-filter.ts'
 import { groupRecipes } from '../../../../../renderer/src/features/recipe/recipe-groups.ts'
 import type { RecipeSummary } from '../../../../../shared/domain/recipe-summary.ts'
 
-function recipe(name: string, formats: readonly string[]): RecipeSummary {
-  return { name, purpose: `purpose of ${name}`, formats, kvCache: 'none', needsData: false, bitsPerWeight: 4 }
+function recipe(
+  name: string,
+  formats: readonly string[],
+  change: Partial<RecipeSummary> = {},
+): RecipeSummary {
+  return {
+    name,
+    purpose: `purpose of ${name}`,
+    formats,
+    kvCache: 'none',
+    needsData: false,
+    bitsPerWeight: 4,
+    covers: [],
+    minimumCapability: undefined,
+    ...change,
+  }
 }
 
 const recipes = [
@@ -14,7 +33,7 @@ const recipes = [
 ]
 
 it('groups by the smallest format, keeps the order inside and leaves nothing out', () => {
-  const groups = groupRecipes(recipes, '')
+  const groups = groupRecipes(recipes)
   expect(groups.map(({ title, recipes: members }) => [title, members.map(({ name }) => name)])).toEqual([
     ['NVFP4, 4 bit', ['b', 'd']],
     ['FP8, 8 bit', ['a']],
@@ -22,9 +41,32 @@ it('groups by the smallest format, keeps the order inside and leaves nothing out
   ])
 })
 
-it('filters by all words, in name, purpose or format', () => {
-  expect(
-    groupRecipes(recipes, 'FP8 purpose').flatMap((group) => group.recipes.map(({ name }) => name)),
-  ).toEqual(['b', 'a'])
-  expect(groupRecipes(recipes, 'fp8 nothing')).toEqual([])
+describe('filterRecipes', () => {
+  const listed = [
+    recipe('a', ['fp8'], { bitsPerWeight: 8, covers: ['experts', 'attention'], minimumCapability: 89 }),
+    recipe('b', ['nvfp4', 'fp8'], { covers: ['experts'], needsData: true, minimumCapability: 75 }),
+    recipe('c', ['w9'], { bitsPerWeight: 8.25, covers: ['experts', 'shared_experts'] }),
+    recipe('d', ['nvfp4'], { bitsPerWeight: 4.63, covers: ['attention'], needsData: true }),
+  ]
+  const names = (change: Partial<RecipeFilter>): string =>
+    filterRecipes(listed, { ...NO_FILTER, ...change })
+      .map(({ name }) => name)
+      .join('')
+
+  it('shows everything until something is chosen', () => {
+    expect(names({})).toBe('abcd')
+  })
+
+  it('takes all words, from name, purpose or format', () => {
+    expect(names({ words: 'FP8 purpose' })).toBe('ab')
+    expect(names({ words: 'fp8 nothing' })).toBe('')
+  })
+
+  it('tells widths, purposes and GPUs apart, and shows no recipe whose GPUs are not known', () => {
+    expect([names({ bits: 'four' }), names({ bits: 'eight' })]).toEqual(['bd', 'ac'])
+    expect(
+      (['experts', 'mlp', 'all', 'attention', 'data_free'] as const).map((purpose) => names({ purpose })),
+    ).toEqual(['b', 'c', 'a', 'd', 'ac'])
+    expect([names({ gpu: '75' }), names({ gpu: '90' })]).toEqual(['b', 'ab'])
+  })
 })
