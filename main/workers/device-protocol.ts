@@ -45,6 +45,8 @@ export interface StartCalibration {
   readonly unitPort?: MessagePort | undefined
   /** Whether the input channels of every linear are collected as well. */
   readonly shouldObserveChannels?: boolean | undefined
+  /** Percentile of row maxima that is collected as well. */
+  readonly percentile?: number | undefined
   /** Memory of a GPU that may be used, in bytes. */
   readonly gpuBudgetBytes?: number | undefined
   /** Default: everything in memory. */

@@ -96,7 +96,7 @@ export class DeviceService {
 
   private async start(input: DeviceCalls['start']['input']): Promise<DeviceCalls['start']['output']> {
     await this.endCalibration()
-    const { model, batches, shouldObserveChannels = false, gpuBudgetBytes } = input
+    const { model, batches, shouldObserveChannels = false, percentile, gpuBudgetBytes } = input
     const runtime = this.device()
     const sources = await CalibrationSources.create(runtime, input, this.loaderFile)
     try {
@@ -105,6 +105,7 @@ export class DeviceService {
         runtime,
         batches,
         shouldObserveChannels,
+        percentile,
         gpuBudgetBytes,
         stateMemory: this.scratch.stateMemory(input.states),
         ...this.weightsFrom(sources),

@@ -12,12 +12,14 @@ import { EMPTY_STATS, type CalibrationStats, type ChannelStats } from './stats.t
  * Tensors beside the amaxes; none of these names is a quantizer's in ModelOpt. All F64 [experts] or F32 [channels], [experts, channels]:
  *   `<….mlp.experts>.expert_tokens`, `.expert_routing_weight`   tokens of each expert, and their routing weights added up
  *   `<quantizer>.channel_amax`, `.channel_mean_abs`             input channels, only with full statistics
+ *   `<quantizer>.percentile_<p>`                                F32 [1] or [experts], percentile of row maxima
  *   `token_count`                                               F64 [1]
  */
 const EXPERT_TOKENS_SUFFIX = '.expert_tokens'
 const ROUTING_WEIGHT_SUFFIX = '.expert_routing_weight'
 const CHANNEL_AMAX_SUFFIX = '.channel_amax'
 const CHANNEL_MEAN_SUFFIX = '.channel_mean_abs'
+const PERCENTILE_NAME = /\.percentile_[0-9.]+$/
 const TOKEN_COUNT_NAME = 'token_count'
 /** CWE-770: values of one site; the largest known model has 512 experts. */
 const MAX_VALUES_PER_SITE = 65_536
@@ -72,6 +74,7 @@ function dumpTensors(stats: CalibrationStats): ReadonlyMap<string, DumpTensor> {
     add(`${quantizer}${CHANNEL_AMAX_SUFFIX}`, amax, shape)
     add(`${quantizer}${CHANNEL_MEAN_SUFFIX}`, meanAbs, shape)
   }
+  for (const [name, values] of stats.percentiles) add(name, values)
   add(TOKEN_COUNT_NAME, Float64Array.of(stats.tokenCount))
   return tensors
 }
@@ -86,6 +89,7 @@ function parseTensorDump(file: string, bytes: Uint8Array): CalibrationStats {
   const amax = new Map<string, Float32Array>()
   const expertTokens = new Map<string, Float64Array>()
   const routingWeights = new Map<string, Float64Array>()
+  const percentiles = new Map<string, Float32Array>()
   const channels = new ChannelParts()
   let tokenCount = 0
   for (const tensor of tensors) {
@@ -103,9 +107,10 @@ function parseTensorDump(file: string, bytes: Uint8Array): CalibrationStats {
       channels.add(without(CHANNEL_AMAX_SUFFIX), 'amax', tensor.shape, values)
     } else if (name.endsWith(CHANNEL_MEAN_SUFFIX)) {
       channels.add(without(CHANNEL_MEAN_SUFFIX), 'meanAbs', tensor.shape, values)
-    } else amax.set(name, Float32Array.from(values))
+    } else if (PERCENTILE_NAME.test(name)) percentiles.set(name, Float32Array.from(values))
+    else amax.set(name, Float32Array.from(values))
   }
-  return { amax, expertTokens, routingWeights, channels: channels.finish(file), tokenCount }
+  return { amax, expertTokens, routingWeights, channels: channels.finish(file), percentiles, tokenCount }
 }
 
 /** Puts the two tensors of a quantizer's channels together. */

@@ -1,5 +1,6 @@
 /** Calibration: the forward pass with an observer on every linear, as statistics under ModelOpt's quantizer names. One instance per run. */
 import { ChannelCollector } from './channel-collector.ts'
+import { percentileName, RowMaximaCollector } from './row-maxima-collector.ts'
 import { mergeStats, EMPTY_STATS, type CalibrationStats } from './stats.ts'
 import { createForwardPass } from './create-forward-pass.ts'
 import { DOWN_SITE, GATE_UP_SITE } from './forward/experts.ts'
@@ -8,7 +9,10 @@ import type { AmaxSink } from './graph-cache.ts'
 import type { MicroBatch } from './hidden-states.ts'
 import type { ForwardOptions, LayerControl, LayerPass, StateRows } from './layer-pass.ts'
 
-export type CalibratorOptions = Omit<ForwardOptions, 'shouldObserve'>
+export type CalibratorOptions = Omit<ForwardOptions, 'shouldObserve'> & {
+  /** Of row maxima, see row-maxima-collector.ts. Absent = none is collected. */
+  readonly percentile?: number | undefined
+}
 
 export class Calibrator {
   private readonly forward: LayerPass
@@ -62,12 +66,14 @@ export class Calibrator {
       amax.set(`${layer}${site}_input_quantizer`, new Float32Array(text.expertCount))
     }
     const collector = new ChannelCollector()
+    const rows = new RowMaximaCollector()
     const isPerExpert = (site: string): boolean => site === GATE_UP_SITE || site === DOWN_SITE
     const routing = await this.forward.runLayer(
       layerIndex,
-      (site, slot, value, channels) => {
+      (site, slot, value, channels, rowMaxima) => {
         const quantizer = `${layer}${quantizerOf(site)}`
         raise(amax, quantizer, slot, value)
+        this.addRows(rows, quantizer, slot, rowMaxima)
         const copies = isPerExpert(site) ? text.expertCount : 1
         if (channels !== undefined) collector.add(quantizer, copies, slot, channels)
       },
@@ -82,6 +88,7 @@ export class Calibrator {
       channels: collector.finish((quantizer, copy) =>
         quantizer.startsWith(`${experts}.`) ? (counts[copy] ?? 0) : this.tokenCount,
       ),
+      percentiles: this.percentilesOf(rows, amax),
       tokenCount: 0,
     }
   }
@@ -90,14 +97,17 @@ export class Calibrator {
   async finish(control: LayerControl = {}): Promise<CalibrationStats> {
     const amax = new Map<string, Float32Array>()
     const collector = new ChannelCollector()
-    const sink: AmaxSink = (site, slot, value, channels) => {
+    const rows = new RowMaximaCollector()
+    const sink: AmaxSink = (site, slot, value, channels, rowMaxima) => {
       raise(amax, quantizerOf(site), slot, value)
+      this.addRows(rows, quantizerOf(site), slot, rowMaxima)
       if (channels !== undefined) collector.add(quantizerOf(site), 1, slot, channels)
     }
     await this.forward.runFinalNorm(sink, control)
     await this.release()
     const { tokenCount } = this
-    return { ...EMPTY_STATS, amax, channels: collector.finish(() => tokenCount), tokenCount }
+    const channels = collector.finish(() => tokenCount)
+    return { ...EMPTY_STATS, amax, channels, percentiles: this.percentilesOf(rows, amax), tokenCount }
   }
 
   /** Embeds, runs every layer and finishes. */
@@ -108,6 +118,25 @@ export class Calibrator {
       stats = mergeStats(stats, await this.runLayer(layer, control))
     }
     return mergeStats(stats, await this.finish(control))
+  }
+
+  private addRows(
+    rows: RowMaximaCollector,
+    quantizer: string,
+    slot: number,
+    rowMaxima: Float32Array | undefined,
+  ): void {
+    if (this.options.percentile !== undefined && rowMaxima !== undefined) rows.add(quantizer, slot, rowMaxima)
+  }
+
+  private percentilesOf(
+    rows: RowMaximaCollector,
+    amax: ReadonlyMap<string, Float32Array>,
+  ): ReadonlyMap<string, Float32Array> {
+    const { percentile } = this.options
+    if (percentile === undefined) return new Map()
+    const values = rows.finish(percentile, (quantizer) => amax.get(quantizer)?.length ?? 1)
+    return new Map([...values].map(([quantizer, of]) => [percentileName(quantizer, percentile), of]))
   }
 
   exportStates(take: StateRows): Promise<void> {

@@ -267,9 +267,9 @@ export class ForwardPass implements LayerPass {
       `experts x ${String(group.length)}`,
       (config, interceptors) => expertsGraph(config, interceptors, group.length),
       feeds,
-      (site, slot, amax, channels) => {
+      (site, slot, amax, ...details) => {
         const isPerExpert = site === GATE_UP_SITE || site === DOWN_SITE
-        sink(site, isPerExpert ? (group[slot]?.expert ?? 0) : slot, amax, channels)
+        sink(site, isPerExpert ? (group[slot]?.expert ?? 0) : slot, amax, ...details)
       },
       this.variant,
       group.map(({ expert }) => expert),

@@ -7,10 +7,16 @@ import { AmaxObserver, observedAmax } from './forward/amax-observer.ts'
 import { ChannelObserver, type ChannelReport } from './forward/channel-observer.ts'
 
 /**
- * Receives what an observer saw: the largest magnitude at a site, for a slot of the graph. Channels, where they were asked for, come in
- * calls of their own with amax 0.
+ * Receives what an observer saw: the largest magnitude at a site, for a slot of the graph, and that of every row it was found among.
+ * Channels, where they were asked for, come in calls of their own with amax 0.
  */
-export type AmaxSink = (site: string, slot: number, amax: number, channels?: ChannelReport) => void
+export type AmaxSink = (
+  site: string,
+  slot: number,
+  amax: number,
+  channels?: ChannelReport,
+  rowMaxima?: Float32Array,
+) => void
 
 /** Graphs of a layer whose inputs are rounded as in deployment. */
 export interface GraphVariant {
@@ -67,7 +73,8 @@ export class GraphCache {
     const results = await session.run({ ...feeds, ...Object.fromEntries(added) })
     for (const { output, sites, slot } of observer?.observations ?? []) {
       const amax = observedAmax(results, output)
-      for (const site of sites) sink(site, slot, amax)
+      const rowMaxima = f32Output(results, output)
+      for (const site of sites) sink(site, slot, amax, undefined, rowMaxima)
     }
     channelObserver?.report(results, (site, slot, channels) => {
       sink(site, slot, 0, channels)

@@ -96,7 +96,7 @@ export class ResilientPass implements LayerPass {
     let seen: Parameters<AmaxSink>[] = []
     const result = await this.persist(layersBefore, control, () => {
       seen = []
-      return work((site, slot, amax, channels) => seen.push([site, slot, amax, channels]))
+      return work((...report) => seen.push(report))
     })
     for (const report of seen) sink(...report)
     return result

@@ -25,19 +25,26 @@ export interface CalibrationStats {
   readonly routingWeights: ReadonlyMap<string, Float64Array>
   /** Quantizer name -> its input channels; empty unless full statistics were asked for. */
   readonly channels: ReadonlyMap<string, ChannelStats>
+  /**
+   * `<quantizer>.percentile_<p>` -> percentile of the row maxima, as long as the quantizer's amax; empty unless a recipe asked for one.
+   */
+  readonly percentiles: ReadonlyMap<string, Float32Array>
   /** Tokens that went through the model; 0 when unknown. */
   readonly tokenCount: number
 }
 
 /**
  * Combines two partial results of the same model: element-wise maximum of amaxes, sum of counts and weights. Associative and commutative.
- * A NaN amax stays NaN. Throws INVARIANT for channels on both sides: one pass sees all rows of a site, and means cannot be put together.
+ * A NaN amax stays NaN. Throws INVARIANT for channels or percentiles of a quantizer on both sides: one pass sees all of its rows, and they cannot be put together.
  */
 export function mergeStats(left: CalibrationStats, right: CalibrationStats): CalibrationStats {
   return {
     amax: mergeBy(left.amax, right.amax, (a, b) => a.map((value, i) => propagatingMax(value, b[i] ?? 0))),
     expertTokens: mergeBy(left.expertTokens, right.expertTokens, addValues),
     routingWeights: mergeBy(left.routingWeights, right.routingWeights, addValues),
+    percentiles: mergeBy(left.percentiles, right.percentiles, () => {
+      invariant(false, 'two passes have percentiles of the same quantizer')
+    }),
     channels: mergeBy(left.channels, right.channels, () => {
       invariant(false, 'two passes have channels of the same quantizer')
     }),
@@ -50,6 +57,7 @@ export const EMPTY_STATS: CalibrationStats = {
   expertTokens: new Map(),
   routingWeights: new Map(),
   channels: new Map(),
+  percentiles: new Map(),
   tokenCount: 0,
 }
 

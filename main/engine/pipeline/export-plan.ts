@@ -107,6 +107,8 @@ export interface ExportPlan {
   /** The part of `tasks` that belongs to a decoder layer. */
   readonly tasksOfLayer: (layerIndex: number) => Iterable<ExportTask>
   readonly activationScales: PlanList<PlannedActivationScale>
+  /** Activation scales come from this percentile of the row maxima; absent = from the maxima. */
+  readonly percentile?: number | undefined
   /** Quantizer names that must have statistics before the run can end. Empty = data-free. */
   readonly calibrationSites: readonly string[]
   /** config.json, hf_quant_config.json, model.safetensors.index.json; index only for more than one shard. */

@@ -81,6 +81,7 @@ export function planExport(input: PlanInput): ExportPlan {
     tasks: replay.tasks,
     tasksOfLayer: replay.tasksOfLayer,
     activationScales: replay.activationScales,
+    percentile: recipe.percentile,
     calibrationSites: [...new Set(draft.activationScales.flatMap(({ sites }) => sites))],
     textFiles,
     sourceBytes: checkpoint.totalTensorBytes,

@@ -32,6 +32,7 @@ const METHOD_KEYS = [
   'start_multiplier',
   'stop_multiplier',
   'step_size',
+  'percentile',
 ]
 
 type Fields = ReadonlyMap<string, YamlValue>
@@ -40,7 +41,8 @@ type Fields = ReadonlyMap<string, YamlValue>
 export function parseRecipe(name: string, text: string): Recipe {
   const { root, fields, imports } = readRoot(name, text)
   const quantize = quantizeFields(root, fields, imports)
-  const { method, hasScaleSweep } = quantize.preset ?? parseAlgorithm(quantize.fields.get('algorithm'))
+  const { method, hasScaleSweep, percentile } =
+    quantize.preset ?? parseAlgorithm(quantize.fields.get('algorithm'))
   const entries = quantize.preset?.entries ?? parseEntries(root, quantize.fields, imports)
   return {
     name: fields.get('name')?.text() ?? nameOfFile(name),
@@ -48,6 +50,7 @@ export function parseRecipe(name: string, text: string): Recipe {
     entries: [...entries, ...kvEntries(fields)],
     method,
     hasScaleSweep,
+    ...(percentile === undefined ? {} : { percentile }),
     ...parseRunPart(fields),
     sourceText: text,
   }
@@ -97,6 +100,7 @@ interface Preset {
   readonly entries: readonly RecipeEntry[]
   readonly method: CalibrationMethod
   readonly hasScaleSweep: boolean
+  readonly percentile?: number | undefined
 }
 
 /** The part with `algorithm` and `quant_cfg`: below `quantize`, at the top level, or `$import` of a whole preset. */
@@ -145,7 +149,9 @@ function readPurpose(fields: Fields): string {
   return (fields.get('purpose') ?? description)?.text().trim() ?? 'a recipe of your own'
 }
 
-function parseAlgorithm(value: YamlValue | undefined): Pick<Preset, 'method' | 'hasScaleSweep'> {
+function parseAlgorithm(
+  value: YamlValue | undefined,
+): Pick<Preset, 'method' | 'hasScaleSweep' | 'percentile'> {
   if (value === undefined) return { method: 'max', hasScaleSweep: false }
   if (!value.isMapping()) return { method: parseMethod(value), hasScaleSweep: false }
   const fields = value.fields(METHOD_KEYS)
@@ -153,7 +159,19 @@ function parseAlgorithm(value: YamlValue | undefined): Pick<Preset, 'method' | '
   return {
     method: method === undefined ? 'max' : parseMethod(method),
     hasScaleSweep: fields.get('fp8_scale_sweep')?.boolean() ?? false,
+    percentile: parsePercentile(fields.get('percentile'), method),
   }
+}
+
+/** 100 is the maximum itself. */
+function parsePercentile(value: YamlValue | undefined, method: YamlValue | undefined): number | undefined {
+  if (value === undefined) return undefined
+  const percentile = value.number()
+  if (!(percentile > 0 && percentile <= 100))
+    throw value.invalid(`${String(percentile)} is not a percentile above 0 and up to 100`)
+  if (method !== undefined && parseMethod(method) === 'none')
+    throw value.invalid('without a method nothing is calibrated', 'use method: max')
+  return percentile === 100 ? undefined : percentile
 }
 
 function parseMethod(value: YamlValue): CalibrationMethod {

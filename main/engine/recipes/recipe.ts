@@ -66,6 +66,8 @@ export interface Recipe {
   readonly method: CalibrationMethod
   /** `mse`: candidates are the 126 positive FP8 scales. Otherwise only four-over-six blocks can be searched. */
   readonly hasScaleSweep: boolean
+  /** Input and cache maxima are this percentile of the row maxima. Absent = the maximum. Above 0 and below 100. */
+  readonly percentile?: number | undefined
   readonly calibration: {
     /** `builtin`, or the name of a data file the user supplies; undefined = the run's choice. */
     readonly data: string | undefined

@@ -148,6 +148,7 @@ async function startCalibration(
     descriptors,
     batches: [batch],
     shouldObserveChannels,
+    percentile: prepared.plan.percentile,
     unitPort: exchange.workerPort,
     states,
     kept: boundaries.kept,

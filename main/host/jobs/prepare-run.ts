@@ -3,6 +3,7 @@ import { readFile, stat } from 'node:fs/promises'
 import { AppError } from '../../../shared/errors/app-error.ts'
 import type { RunOptions } from '../../../shared/domain/run-options.ts'
 import { parseAmaxDump } from '../../engine/calibration/amax-dump.ts'
+import { amaxAt } from '../../engine/calibration/row-maxima-collector.ts'
 import type { CalibrationStats } from '../../engine/calibration/stats.ts'
 import type { Checkpoint } from '../../engine/checkpoint/checkpoint.ts'
 import { openCheckpoint } from '../../engine/checkpoint/open-checkpoint.ts'
@@ -69,9 +70,25 @@ export async function prepareRun(
     kv: options.kv,
     expertInputScale: options.expertInputScale,
     maxShardSizeBytes: options.maxShardSizeBytes,
-    availableSites: givenStats === undefined ? undefined : new Set(givenStats.amax.keys()),
+    availableSites:
+      givenStats === undefined ? undefined : availableSites(givenStats, recipe.percentile, amaxPath ?? ''),
   })
   return { ...opened, recipe, calibration: calibrationChoice(options, recipe), plan, givenStats }
+}
+
+/** Throws AMAX_MISSING when the dump lacks the percentile as a whole: leaving every scale out is what nobody asks for. */
+function availableSites(
+  stats: CalibrationStats,
+  percentile: number | undefined,
+  amaxPath: string,
+): ReadonlySet<string> {
+  const sites = new Set(amaxAt(stats, percentile).keys())
+  if (percentile === undefined || sites.size > 0) return sites
+  throw new AppError('AMAX_MISSING', {
+    subject: amaxPath,
+    problem: `the dump has no ${String(percentile)} percentile, which the recipe asks for`,
+    remedy: 'calibrate with this recipe, or leave percentile out of it',
+  })
 }
 
 async function readAmax(path: string): Promise<CalibrationStats> {

@@ -6,6 +6,7 @@ import { readFile } from 'node:fs/promises'
 import type { RunReport } from '../../../shared/domain/job.ts'
 import { formatBytes } from '../../../shared/domain/format-text.ts'
 import { AppError } from '../../../shared/errors/app-error.ts'
+import { amaxAt } from '../../engine/calibration/row-maxima-collector.ts'
 import { EMPTY_STATS, type CalibrationStats } from '../../engine/calibration/stats.ts'
 import {
   resolveActivationScales,
@@ -219,5 +220,6 @@ async function runSweep(
 }
 
 function resolve(prepared: PreparedRun, stats: CalibrationStats): ResolvedScales {
-  return resolveActivationScales(prepared.plan.activationScales, stats, prepared.plan.profile)
+  const { activationScales, percentile, profile } = prepared.plan
+  return resolveActivationScales(activationScales, { ...stats, amax: amaxAt(stats, percentile) }, profile)
 }

@@ -26,6 +26,7 @@ const stats: fc.Arbitrary<CalibrationStats> = fc.record({
       (record) => new Map(Object.entries(record).map(([name, values]) => [name, Float64Array.from(values)])),
     ),
   routingWeights: fc.constant(new Map([['x.experts', Float64Array.of(0.5, 2)]])),
+  percentiles: fc.constant(new Map<string, Float32Array>()),
   channels: fc.constant(new Map<string, ChannelStats>()),
   tokenCount: fc.nat(),
 })

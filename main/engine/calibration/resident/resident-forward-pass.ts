@@ -398,7 +398,7 @@ function finiteSink(layerIndex: number, sink: AmaxSink): RowSink {
       const isOfExperts = site === GATE_UP_SITE || site === DOWN_SITE
       throw activationNotFinite(layerIndex, isOfExperts ? `expert ${String(slot)}` : `the input of ${site}`)
     }
-    sink(site, slot, amax, channels)
+    sink(site, slot, amax, channels, channels === undefined ? rows : undefined)
   }
 }
 

@@ -68,6 +68,7 @@ describe('calibration.safetensors', () => {
         { width: 2, amax: Float32Array.of(0.1, 0), meanAbs: Float32Array.of(0.05, 0) },
       ],
     ]),
+    percentiles: new Map([['m.q_proj.input_quantizer.percentile_99.9', Float32Array.of(0.08)]]),
     tokenCount: 1024,
   }
 
@@ -98,6 +99,7 @@ describe('calibration.safetensors', () => {
     expect(read.expertTokens).toEqual(stats.expertTokens)
     expect(read.routingWeights).toEqual(stats.routingWeights)
     expect(read.channels).toEqual(stats.channels)
+    expect(read.percentiles).toEqual(stats.percentiles)
     expect(read.tokenCount).toBe(1024)
   })
 

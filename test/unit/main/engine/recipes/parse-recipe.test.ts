@@ -145,6 +145,18 @@ describe('what is wrong is named with line and key', () => {
       'quant_cfg[0].enable',
     ],
     ['unknown KV format', 'kv_cache: fp4\nquant_cfg: []\n', 'line 1', 'kv_cache'],
+    [
+      'a percentile above 100',
+      'algorithm: {method: max, percentile: 101}\nquant_cfg: []\n',
+      'line 1',
+      'percentile',
+    ],
+    [
+      'a percentile of nothing',
+      'algorithm: {method: none, percentile: 99}\nquant_cfg: []\n',
+      'line 1',
+      'percentile',
+    ],
     ['unknown algorithm', 'algorithm: awq_lite\nquant_cfg: []\n', 'line 1', 'algorithm'],
     ['half a sample', 'calibration: {samples: 0.5}\nquant_cfg: []\n', 'line 1', 'calibration.samples'],
     ['key twice', 'quant_cfg: []\nname: a\nname: b\n', 'line 3', ''],
@@ -170,4 +182,13 @@ test.each([
   ['length', 'a'.repeat(300_000)],
 ])('hostile %s end in an error, not in a crash', (_, text) => {
   expect(errorOf(text).code).toBe('RECIPE_INVALID')
+})
+
+test.each([
+  ['99.9', 99.9],
+  ['100', undefined],
+])('percentile %s of the algorithm', (written, percentile) => {
+  const text = `algorithm: {method: max, percentile: ${written}}\nquant_cfg: []\n`
+  expect(parseRecipe('my.yaml', text)).toMatchObject({ method: 'max' })
+  expect(parseRecipe('my.yaml', text).percentile).toBe(percentile)
 })
