@@ -2,6 +2,7 @@
  * Messages between the engine host and the device worker, the only thread with ONNX Runtime. Structured-clone safe. Requests are answered in
  * order; cancelling is a word in shared memory, because the thread is blocked while a graph runs.
  */
+import type { ExpertInputArithmetic } from '../../shared/domain/quality-report.ts'
 import type { SerialisedError } from '../../shared/errors/app-error.ts'
 import type { CalibrationData, CalibrationRequest } from '../engine/calibration/data/calibration-input.ts'
 import type { SampleChoice } from '../engine/calibration/coverage/choose-samples.ts'
@@ -14,6 +15,7 @@ import type { SmokeExpert } from '../engine/calibration/smoke-expert.ts'
 import type { MoeModel } from '../engine/models/moe-model.ts'
 import type { FileSeal } from '../engine/io/node/boundary-file.ts'
 import type { DeviceKind } from '../engine/onnx/graph-runtime.ts'
+import type { Comparison } from '../engine/quality/measure-models.ts'
 import type { MessagePort } from 'node:worker_threads'
 
 /** Where hidden states lie on this side of the bus. */
@@ -80,12 +82,21 @@ export interface CalibrationCosts {
 }
 
 export interface EvaluateWindows {
-  readonly model: MoeModel
-  readonly descriptors: readonly number[]
+  /** Folder of a checkpoint or export; the worker opens it. */
+  readonly path: string
+  /** The checkpoint to compare with; both then run on the CPU. */
+  readonly againstPath?: string | undefined
+  readonly expertInputs: ExpertInputArithmetic
   /** One result per group. */
   readonly windows: readonly TokenBatch[]
   /** Default: everything in memory. */
   readonly states?: StatePlaces | undefined
+}
+
+export interface Evaluation {
+  /** By group, of the model at `path`. */
+  readonly results: readonly PerplexityResult[]
+  readonly comparison?: Comparison | undefined
 }
 
 /** Request name -> input and output. */
@@ -123,7 +134,7 @@ export interface DeviceCalls {
       readonly spilledBytes: number
     }
   }
-  evaluate: { input: EvaluateWindows; output: readonly PerplexityResult[] }
+  evaluate: { input: EvaluateWindows; output: Evaluation }
   /** Releases everything; afterwards the thread may be ended. */
   close: { input: undefined; output: undefined }
 }

@@ -5,7 +5,6 @@ import { Calibrator } from '../engine/calibration/calibrator.ts'
 import { chooseSamples } from '../engine/calibration/coverage/choose-samples.ts'
 import { scoutRouting } from '../engine/calibration/coverage/scout-routing.ts'
 import { loadCalibrationData } from '../engine/calibration/data/load-calibration-data.ts'
-import { evaluatePerplexity } from '../engine/calibration/evaluate-perplexity.ts'
 import type { ForwardOptions } from '../engine/calibration/layer-pass.ts'
 import { smokeExpert } from '../engine/calibration/smoke-expert.ts'
 import { OrtRuntime } from '../engine/device/ort-runtime.ts'
@@ -14,6 +13,7 @@ import { loadBoundary, saveBoundary, type FileSeal } from '../engine/io/node/bou
 import { DescriptorReader } from '../engine/io/node/descriptor-reader.ts'
 import { CalibrationSources } from './calibration-sources.ts'
 import type { Continued, DeviceCallName, DeviceCalls, DeviceRequest, KeptState } from './device-protocol.ts'
+import { evaluate, secondPlaces } from './evaluate.ts'
 import { ScratchOwner } from './scratch-owner.ts'
 
 type Output = DeviceCalls[DeviceCallName]['output']
@@ -37,6 +37,8 @@ export class DeviceService {
   private spare: OrtRuntime | undefined
   private calibration: Calibration | undefined
   private readonly scratch = new ScratchOwner()
+  /** Of a second model that runs beside the first. */
+  private readonly secondScratch = new ScratchOwner()
   private onNotice: ServiceControl['onNotice'] = () => undefined
 
   constructor(loaderFile: string) {
@@ -196,17 +198,18 @@ export class DeviceService {
   }
 
   private async evaluate(
-    { model, descriptors, windows, states }: DeviceCalls['evaluate']['input'],
+    input: DeviceCalls['evaluate']['input'],
     { isCancelled, onProgress }: ServiceControl,
   ): Promise<DeviceCalls['evaluate']['output']> {
-    const reader = new DescriptorReader(descriptors)
-    const runtime = this.device()
-    const stateMemory = this.scratch.stateMemory(states)
-    const control = { isCancelled, onLayer: onProgress }
+    const memories = {
+      first: this.scratch.stateMemory(input.states),
+      second: this.secondScratch.stateMemory(secondPlaces(input)),
+    }
     try {
-      return await evaluatePerplexity({ model, runtime, reader, stateMemory }, windows, control)
+      return await evaluate(input, this.device(), memories, { isCancelled, onLayer: onProgress })
     } finally {
       this.scratch.close()
+      this.secondScratch.close()
     }
   }
 

@@ -33,7 +33,9 @@ export interface TextQuality {
 }
 
 /** How an engine scales the inputs of routed experts: with the largest scale of the layer (most kernels), or each with its own. */
-export type ExpertInputArithmetic = 'layer_max' | 'per_expert'
+export const EXPERT_INPUT_ARITHMETICS = ['layer_max', 'per_expert'] as const
+
+export type ExpertInputArithmetic = (typeof EXPERT_INPUT_ARITHMETICS)[number]
 
 export interface QualityReport {
   /** Windows of text, and tokens predicted in them: all but the first of each. */

@@ -74,6 +74,7 @@ export const ERROR_KINDS = {
   SCALE_NOT_FINITE: 'quality',
   EXPERT_UNCOVERED: 'quality',
   READ_BACK_MISMATCH: 'quality',
+  QUALITY_NOT_FINITE: 'quality',
   // security: refused messages
   FORBIDDEN_SENDER: 'input',
   CANCELLED: 'cancelled',

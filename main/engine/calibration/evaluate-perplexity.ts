@@ -2,7 +2,7 @@
 import { f32Tensor, type GraphTensor } from '../onnx/graph-runtime.ts'
 import { createForwardPass } from './create-forward-pass.ts'
 import { headGraph } from './forward/head.ts'
-import { f32Output, GraphCache, type AmaxSink } from './graph-cache.ts'
+import { f32Output, GraphCache, type AmaxSink, type GraphVariant } from './graph-cache.ts'
 import type { MicroBatch, TokenBatch } from './hidden-states.ts'
 import type { ForwardOptions, LayerControl } from './layer-pass.ts'
 import { WeightDecoder } from './weight-decoder.ts'
@@ -18,6 +18,12 @@ export interface PerplexityResult {
 
 export type PerplexityOptions = Omit<ForwardOptions, 'batches' | 'shouldObserve'>
 
+export interface EvaluationControl extends LayerControl {
+  readonly onLayer?: (done: number, total: number) => void
+  /** Called before a layer is run; undefined: before what lies outside of layers. Default: nothing to prepare. */
+  readonly prepare?: (layerIndex: number | undefined) => Promise<void>
+}
+
 /** f32 part of the vocabulary projection, and the logits of one run against it. */
 const PART_BYTES = 256 * 1024 * 1024
 
@@ -30,16 +36,19 @@ const IGNORE: AmaxSink = () => undefined
 export async function evaluatePerplexity(
   options: PerplexityOptions,
   windows: readonly TokenBatch[],
-  control: LayerControl & { readonly onLayer?: (done: number, total: number) => void } = {},
+  control: EvaluationControl = {},
 ): Promise<readonly PerplexityResult[]> {
   const forward = await createForwardPass({ ...options, batches: windows, shouldObserve: false })
   try {
     const { layerCount } = options.model.text
+    await control.prepare?.(undefined)
     await forward.embed()
     for (let layer = 0; layer < layerCount; layer += 1) {
+      await control.prepare?.(layer)
       await forward.runLayer(layer, IGNORE, control)
       control.onLayer?.(layer + 1, layerCount)
     }
+    await control.prepare?.(undefined)
     await forward.runFinalNorm(IGNORE, control)
     const losses = await tokenLosses(options, forward.batches)
     return summarise(windows, losses)
@@ -50,7 +59,7 @@ export async function evaluatePerplexity(
 
 /** Negative log-likelihood of every token given its predecessors, f64 [tokens]; 0 for the first token of a window. */
 async function tokenLosses(
-  { model, runtime, reader, makeInterceptors = () => [] }: PerplexityOptions,
+  { model, runtime, reader, variantOf, makeInterceptors = () => [] }: PerplexityOptions,
   batches: readonly MicroBatch[],
 ): Promise<Float64Array> {
   const { head } = globalSlices(model)
@@ -66,7 +75,7 @@ async function tokenLosses(
       const [bytes = new Uint8Array(0)] = await reader.read(unit)
       const weight = f32Tensor(slice.shape, decoder.decode(slice, bytes))
       reader.release(unit)
-      const part = { weight, first, hiddenSize }
+      const part = { weight, first, hiddenSize, variant: variantOf?.(undefined) }
       for (const [index, batch] of batches.entries()) await addPart(graphs, batch, part, accumulators[index])
       decoder.reset()
     }
@@ -88,12 +97,13 @@ interface HeadPart {
   readonly weight: GraphTensor
   readonly first: number
   readonly hiddenSize: number
+  readonly variant: GraphVariant | undefined
 }
 
 async function addPart(
   graphs: GraphCache,
   { batch, time, ids, normed }: MicroBatch,
-  { weight, first, hiddenSize }: HeadPart,
+  { weight, first, hiddenSize, variant }: HeadPart,
   accumulator: LogSumExp | undefined,
 ): Promise<void> {
   const [partRows = 1] = weight.shape
@@ -113,7 +123,7 @@ async function addPart(
       weight,
       target: { dtype: 'int32', shape: [rows, 1], data: target } as const,
     }
-    const results = await graphs.run('head', headGraph, feeds, IGNORE)
+    const results = await graphs.run('head', headGraph, feeds, IGNORE, variant)
     accumulator?.add(begin, isHere, {
       maximum: f32Output(results, 'maximum'),
       sum: f32Output(results, 'sum'),

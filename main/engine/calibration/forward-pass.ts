@@ -82,6 +82,16 @@ export class ForwardPass implements LayerPass {
     })
   }
 
+  /** Starts from given hidden states instead of embeddings: `copyRows` fills f32 [rows, H] with the states of rows `firstRow`.. */
+  startFrom(copyRows: (firstRow: number, target: Float32Array) => void): void {
+    const { hiddenSize } = this.options.model.text
+    for (const [index, { batch, time, firstRow }] of this.batches.entries()) {
+      const states = new Float32Array(batch * time * hiddenSize)
+      copyRows(firstRow, states)
+      this.states.hidden.write(index, states)
+    }
+  }
+
   async runLayer(layerIndex: number, sink: AmaxSink, control: LayerControl = {}): Promise<RoutingTable> {
     const { model, maxUnitBytes = DEFAULT_UNIT_BYTES } = this.options
     const { expertCount, topK } = model.text

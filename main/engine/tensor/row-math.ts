@@ -61,3 +61,20 @@ export function firstNotFinite(values: Float32Array): number {
   for (let i = 0; i < values.length; i++) sum += values[i]! - values[i]!
   return sum === 0 ? -1 : values.findIndex((value) => !Number.isFinite(value))
 }
+
+/** Sums over two lists of the same length, in f64: (b − a)², a², b² and a · b. */
+export function errorProducts(
+  a: Float32Array,
+  b: Float32Array,
+): { readonly error: number; readonly a2: number; readonly b2: number; readonly ab: number } {
+  let [error, a2, b2, ab] = [0, 0, 0, 0]
+  for (let i = 0; i < a.length; i++) {
+    const left = a[i]!
+    const right = b[i]!
+    error += (right - left) * (right - left)
+    a2 += left * left
+    b2 += right * right
+    ab += left * right
+  }
+  return { error, a2, b2, ab }
+}

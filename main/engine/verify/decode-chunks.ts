@@ -30,16 +30,18 @@ export function chunkRows(cols: number): number {
   return Math.max(TILE_SIZE, Math.floor(CHUNK_ELEMENTS / cols / TILE_SIZE) * TILE_SIZE)
 }
 
-/** Yields all rows in order. Throws READ_FAILED, SAFETENSORS_TRUNCATED. */
+/** Yields the rows in order; of `wanted` only chunks that have some of them. Throws READ_FAILED, SAFETENSORS_TRUNCATED. */
 export async function* decodeChunks(
   sound: SoundMatrix,
   reader: WindowedReader,
+  wanted: { readonly first: number; readonly end: number } = { first: 0, end: sound.matrix.rows },
 ): AsyncGenerator<DecodedChunk> {
   const { rows, cols } = sound.matrix
   const step = chunkRows(cols)
   const tensorScale = await readTensorScale(sound, reader)
   for (let firstRow = 0; firstRow < rows; firstRow += step) {
     const rowCount = Math.min(step, rows - firstRow)
+    if (firstRow >= wanted.end || firstRow + rowCount <= wanted.first) continue
     const chunk = { firstRow, rowCount, tensorScale }
     const packedBits = sound.stored.packedBits
     if (packedBits === undefined) yield await decodeOwn(sound, reader, chunk)

@@ -11,11 +11,11 @@ interface Window {
 }
 
 export class WindowedReader {
-  private readonly checkpoint: Checkpoint
+  private readonly checkpoint: Pick<Checkpoint, 'folder' | 'shards'>
   /** Least recently used first. */
   private readonly windows: Window[] = []
 
-  constructor(checkpoint: Checkpoint) {
+  constructor(checkpoint: Pick<Checkpoint, 'folder' | 'shards'>) {
     this.checkpoint = checkpoint
   }
 

@@ -6,7 +6,6 @@ import { dirname, join } from 'node:path'
 import { Worker, type Transferable } from 'node:worker_threads'
 import { AppError } from '../../../shared/errors/app-error.ts'
 import type { CalibrationData, CalibrationRequest } from '../../engine/calibration/data/calibration-input.ts'
-import type { PerplexityResult } from '../../engine/calibration/evaluate-perplexity.ts'
 import type { FileSeal } from '../../engine/io/node/boundary-file.ts'
 import type { CalibrationStats } from '../../engine/calibration/stats.ts'
 import type { DeviceInfo } from '../../engine/device/probe-devices.ts'
@@ -19,6 +18,7 @@ import type {
   DeviceReply,
   DeviceWorkerData,
   EvaluateWindows,
+  Evaluation,
   ScoutSamples,
   StartCalibration,
 } from '../../workers/device-protocol.ts'
@@ -140,8 +140,8 @@ export class DeviceClient {
     return this.call('finish', undefined)
   }
 
-  /** Perplexity of every group of windows; progress in layers. */
-  evaluate(input: EvaluateWindows, onProgress?: OnProgress): Promise<readonly PerplexityResult[]> {
+  /** Perplexity of every group of windows, and the comparison with another model; progress in layers. */
+  evaluate(input: EvaluateWindows, onProgress?: OnProgress): Promise<Evaluation> {
     return this.call('evaluate', input, onProgress)
   }
 

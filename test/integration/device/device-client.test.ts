@@ -80,8 +80,8 @@ test('an error of the engine arrives as it was thrown, and the worker goes on', 
     )
     expect([error.code, error.kind]).toEqual(['CALIBRATION_DATA_INVALID', 'input'])
     const windows = [{ batch: 1, time: 4, ids: Int32Array.of(1, 2, 3, 4) }]
-    const [result] = await client.evaluate({ model, descriptors, windows })
-    expect(result.tokens).toBe(3)
+    const { results } = await client.evaluate({ path: SAMPLE, expertInputs: 'layer_max', windows })
+    expect(results.map(({ tokens }) => tokens)).toEqual([3])
   } finally {
     await client.close()
   }

@@ -1,0 +1,96 @@
+/** Measures a model, alone or against the one it was made from, layer by layer in one pass over the weights of each. */
+import type { LayerQuality } from '../../../shared/domain/quality-report.ts'
+import { evaluatePerplexity, type PerplexityResult } from '../calibration/evaluate-perplexity.ts'
+import { ForwardPass } from '../calibration/forward-pass.ts'
+import type { AmaxSink, GraphVariant } from '../calibration/graph-cache.ts'
+import type { TokenBatch } from '../calibration/hidden-states.ts'
+import type { StateMemory } from '../calibration/stored-states.ts'
+import type { GraphRuntime } from '../onnx/graph-runtime.ts'
+import { compareHeads, type HeadComparison } from './compare-heads.ts'
+import type { EvaluatedModel } from './evaluated-model.ts'
+import { QualityStream } from './quality-stream.ts'
+import { copyStates } from './state-rows.ts'
+
+const IGNORE: AmaxSink = () => undefined
+
+export interface MeasureControl {
+  readonly isCancelled?: (() => boolean) | undefined
+  readonly onLayer?: (done: number, total: number) => void
+}
+
+export interface MeasureOptions {
+  readonly runtime: GraphRuntime
+  /** One result per group. */
+  readonly windows: readonly TokenBatch[]
+  readonly stateMemory?: StateMemory | undefined
+}
+
+/** Perplexity of one model. Throws what ForwardPass and the model throw. */
+export function measurePerplexity(
+  evaluated: EvaluatedModel,
+  { windows, ...options }: MeasureOptions,
+  control: MeasureControl = {},
+): Promise<readonly PerplexityResult[]> {
+  const { model, reader } = evaluated
+  const variantOf = (layerIndex: number | undefined): GraphVariant | undefined =>
+    evaluated.variantOf(layerIndex)
+  const prepare = (layerIndex: number | undefined): Promise<void> => evaluated.prepare(layerIndex)
+  return evaluatePerplexity({ model, reader, variantOf, ...options }, windows, { ...control, prepare })
+}
+
+export interface Comparison {
+  readonly layers: readonly LayerQuality[]
+  readonly groups: readonly HeadComparison[]
+  readonly all: HeadComparison
+}
+
+/** Both models side by side on the CPU. `secondMemory` = for the states of the quantized one. Throws QUALITY_NOT_FINITE naming a layer. */
+export async function compareModels(
+  original: EvaluatedModel,
+  quantized: EvaluatedModel,
+  {
+    runtime,
+    windows,
+    stateMemory,
+    secondMemory,
+  }: MeasureOptions & { readonly secondMemory?: StateMemory | undefined },
+  control: MeasureControl = {},
+): Promise<Comparison> {
+  const { model, reader } = original
+  const first = new ForwardPass({
+    model,
+    runtime,
+    reader,
+    batches: windows,
+    shouldObserve: false,
+    stateMemory,
+    variantOf: (layerIndex) => original.variantOf(layerIndex),
+  })
+  const second = new QualityStream({ quantized, runtime, windows, stateMemory: secondMemory })
+  try {
+    const { layerCount, hiddenSize } = model.text
+    await original.prepare(undefined)
+    await first.embed()
+    await second.embed()
+    const layers: LayerQuality[] = []
+    for (let layer = 0; layer < layerCount; layer += 1) {
+      await original.prepare(layer)
+      await first.runLayer(layer, IGNORE, { ...control, watchExpert: second.watchExpert })
+      layers.push(await second.runLayer(layer, first.batches, control))
+      control.onLayer?.(layer + 1, layerCount)
+    }
+    await original.prepare(undefined)
+    await quantized.prepare(undefined)
+    const side = {
+      model,
+      reader,
+      copyRows: (firstRow: number, target: Float32Array) => {
+        copyStates(first.batches, hiddenSize, firstRow, target)
+      },
+    }
+    return { layers, ...(await compareHeads(runtime, side, second.headSide(), windows, control)) }
+  } finally {
+    await first.release()
+    await second.release()
+  }
+}

@@ -1,0 +1,62 @@
+/** Measures a checkpoint or an export, alone or against another one. */
+import { AppError, invariant } from '../../shared/errors/app-error.ts'
+import type { StateMemory } from '../engine/calibration/stored-states.ts'
+import { NodeCheckpointFolder } from '../engine/io/node/checkpoint-folder.ts'
+import { DescriptorReader } from '../engine/io/node/descriptor-reader.ts'
+import type { GraphRuntime } from '../engine/onnx/graph-runtime.ts'
+import { compareModels, measurePerplexity, type MeasureControl } from '../engine/quality/measure-models.ts'
+import { openEvaluated, type OpenedModel } from '../engine/quality/open-evaluated.ts'
+import type { EvaluateWindows, Evaluation, StatePlaces } from './device-protocol.ts'
+import { OpenFiles } from './open-files.ts'
+
+export interface EvaluationMemories {
+  readonly first: StateMemory | undefined
+  /** For the states of a second model. */
+  readonly second: StateMemory | undefined
+}
+
+/** Throws what opening and measuring throw; USAGE for models of different shapes. */
+export async function evaluate(
+  { path, againstPath, expertInputs, windows }: EvaluateWindows,
+  runtime: GraphRuntime,
+  { first, second }: EvaluationMemories,
+  control: MeasureControl,
+): Promise<Evaluation> {
+  const files = new OpenFiles()
+  const openModel = (folderPath: string): Promise<OpenedModel> => {
+    const folder = new NodeCheckpointFolder(folderPath)
+    return openEvaluated(
+      folder,
+      expertInputs,
+      (names) => new DescriptorReader(files.open(names.map((name) => folder.pathOf(name)))),
+    )
+  }
+  try {
+    const { evaluated, isExport } = await openModel(path)
+    invariant(runtime.device === 'cpu' || (!isExport && againstPath === undefined), 'rounding needs the CPU')
+    const options = { runtime, windows, stateMemory: first }
+    if (againstPath === undefined) return { results: await measurePerplexity(evaluated, options, control) }
+    const { evaluated: original } = await openModel(againstPath)
+    assertSameShape(path, evaluated.model.text, original.model.text)
+    const comparison = await compareModels(original, evaluated, { ...options, secondMemory: second }, control)
+    const results = comparison.groups.map(({ tokens, quantized }) => ({ tokens, ...quantized }))
+    return { results, comparison }
+  } finally {
+    files.close()
+  }
+}
+
+/** A second model gets half of the memory, and a file of its own. */
+export function secondPlaces({ states, againstPath }: EvaluateWindows): StatePlaces | undefined {
+  if (states === undefined || againstPath === undefined) return undefined
+  return { limitBytes: states.limitBytes, scratchPath: `${states.scratchPath}-2` }
+}
+
+function assertSameShape(path: string, quantized: object, original: object): void {
+  if (JSON.stringify(quantized) === JSON.stringify(original)) return
+  throw new AppError('USAGE', {
+    subject: path,
+    problem: 'it is not made from the checkpoint given with --against: their configurations differ',
+    remedy: 'give the checkpoint that was quantized',
+  })
+}
