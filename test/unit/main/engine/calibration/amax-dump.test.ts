@@ -103,6 +103,11 @@ describe('calibration.safetensors', () => {
     expect(read.tokenCount).toBe(1024)
   })
 
+  test('written again after reading it has the same bytes, so that a continued run ends with the same dump', () => {
+    const bytes = writeCalibrationDump(stats)
+    expect(writeCalibrationDump(parseAmaxDump('calibration.safetensors', bytes))).toEqual(bytes)
+  })
+
   test('a dump of the first version, without weights and channels, is still read', () => {
     const { amax, expertTokens, tokenCount } = stats
     const old = writeCalibrationDump({ ...EMPTY_STATS, amax, expertTokens, tokenCount })
