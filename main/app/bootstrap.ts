@@ -16,6 +16,7 @@ import { menuModule } from './menu.ts'
 import { presenceModule } from './presence.ts'
 import { requestsModule } from './requests.ts'
 import { securityModule } from './security.ts'
+import { suspendModule } from './suspend.ts'
 import { AppWindows } from './windows.ts'
 
 const MODULES: readonly AppModule[] = [
@@ -23,6 +24,7 @@ const MODULES: readonly AppModule[] = [
   menuModule,
   requestsModule,
   presenceModule,
+  suspendModule,
   lifecycleModule,
 ]
 

@@ -1,23 +1,40 @@
 /**
  * Start and end of the application. Quitting waits until the host has stopped its jobs: ending a process in which ONNX Runtime is busy aborts
- * it, and the host is the only process where it may be.
+ * it, and the host is the only process where it may be. A signal of the system asks nobody; the exit code then is 128 and its number.
  */
+import { constants } from 'node:os'
 import { app, dialog } from 'electron'
 import type { AppContext, AppModule } from './app-module.ts'
 
 export const lifecycleModule: AppModule = {
   enable(context) {
     let state: 'open' | 'asking' | 'stopping' | 'stopped' = 'open'
+    const stop = async (): Promise<void> => {
+      state = 'stopping'
+      await context.hostClient.shutdown()
+      state = 'stopped'
+    }
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+      process.on(signal, () => {
+        if (state === 'stopping' || state === 'stopped') return
+        context.log.write('info', 'main', `ending because of ${signal}`)
+        void stop().then(() => {
+          app.exit(128 + constants.signals[signal])
+        })
+      })
+    }
     app.on('before-quit', (event) => {
       if (state === 'stopped') return
       event.preventDefault()
       if (state !== 'open') return
       state = 'asking'
       void mayQuit(context).then(async (may) => {
-        state = may ? 'stopping' : 'open'
-        if (!may) return
-        await context.hostClient.shutdown()
-        state = 'stopped'
+        if (state !== 'asking') return
+        if (!may) {
+          state = 'open'
+          return
+        }
+        await stop()
         app.quit()
       })
     })
@@ -53,8 +70,8 @@ async function mayQuit({ hostClient, windows }: AppContext): Promise<boolean> {
   const { response } = await dialog.showMessageBox(window, {
     type: 'question',
     message: 'A run is in progress.',
-    detail: 'Quitting cancels it; nothing is published.',
-    buttons: ['Cancel the run and quit', 'Keep running'],
+    detail: 'Quitting stops it. What is finished is kept and can be continued.',
+    buttons: ['Stop the run and quit', 'Keep running'],
     defaultId: 1,
     cancelId: 1,
   })

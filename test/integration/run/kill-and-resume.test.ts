@@ -1,5 +1,6 @@
 /**
- * A run killed at a random moment and continued gives the bytes of an undisturbed one. QUANTMILL_KILLS runs (default 4) with QUANTMILL_SEED.
+ * A run killed at a random moment and continued gives the bytes of an undisturbed one. QUANTMILL_KILLS runs (default 4) with QUANTMILL_SEED;
+ * by hand `npm run kill-test -- --kills 60 --seed 1`.
  * A journal that vouches for bytes that are not there, or a seal that cannot be repeated, would show here.
  */
 import { existsSync } from 'node:fs'
@@ -13,7 +14,13 @@ import { temporaryFolder } from '../../tools/temporary-folder.ts'
 
 const KILLS = Number(process.env['QUANTMILL_KILLS'] ?? 4)
 const SEED = Number(process.env['QUANTMILL_SEED'] ?? 1)
-const RECIPES = ['nvfp4_experts_only_input_scale1-kv_fp8_cast', 'fp8_default-kv_fp8', 'nvfp4_default-kv_fp8']
+const RECIPES = [
+  'nvfp4_experts_only_input_scale1-kv_fp8_cast',
+  'fp8_default-kv_fp8',
+  'nvfp4_default-kv_fp8',
+  'mxfp8-kv_fp8_cast',
+  'nvfp4_experts_only-kv_fp8',
+]
 /** A whole run of the sample takes about this long here; kills fall anywhere in it. */
 const RUN_MS = 1200
 
