@@ -17,7 +17,7 @@ import { previewEntries, previewPartials, PreviewSettings } from './preview-libr
 import { previewProblems, previewScope } from './preview-scope.ts'
 import { PreviewRun, type PreviewOutcome } from './preview-run.ts'
 
-/** `fake=tiny|large`, `outcome=clean|findings|failed`, `broken=checkpoint|plan|start|info`, `tick=<ms>`, `known=none`: an empty library. */
+/** `fake=tiny|large`, `outcome=clean|findings|failed`, `broken=checkpoint|plan|start|info`, `tick=<ms>`, `ticks=<updates for each layer>`, `rows=<tensors at least>`, `known=none`: an empty library. */
 export function createPreviewApi(query: URLSearchParams): RendererApi {
   const size: PreviewSize = query.get('fake') === 'large' ? 'large' : 'tiny'
   const outcome = outcomeOf(query.get('outcome'))
@@ -27,6 +27,7 @@ export function createPreviewApi(query: URLSearchParams): RendererApi {
   const known = query.get('known')
   const settings = new PreviewSettings()
   const runs: PreviewRun[] = []
+  let tensors: ReturnType<typeof previewTensors> | undefined
   const runOf = (jobId: string): PreviewRun => {
     const found = runs.find((run) => run.jobId === jobId)
     if (found === undefined) throw refusal('JOB_UNKNOWN', jobId, 'there is no such run', 'start a run')
@@ -58,7 +59,9 @@ export function createPreviewApi(query: URLSearchParams): RendererApi {
       return checkpoint
     },
     'checkpoint.list_tensors': ({ filter, offset, limit }) => {
-      const rows = previewTensors(size, filter)
+      tensors ??= previewTensors(size, Number(query.get('rows') ?? 0))
+      const wanted = filter.toLowerCase()
+      const rows = wanted === '' ? tensors : tensors.filter(({ name }) => name.includes(wanted))
       return { totalCount: rows.length, rows: rows.slice(offset, offset + limit) }
     },
     'recipe.list': () => previewRecipes,
@@ -88,7 +91,7 @@ export function createPreviewApi(query: URLSearchParams): RendererApi {
         outputName,
         outcome,
         tickMs,
-        ticksPerLayer: size === 'large' ? 2 : 8,
+        ticksPerLayer: Number(query.get('ticks') ?? (size === 'large' ? 2 : 8)),
         publish: (snapshot) => {
           api.emit('job.snapshot', snapshot)
         },

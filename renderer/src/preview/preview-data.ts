@@ -135,8 +135,10 @@ export function previewCheckpoint(size: PreviewSize): CheckpointSummary {
   }
 }
 
-export function previewTensors(size: PreviewSize, filter: string): readonly TensorRow[] {
-  const layers = size === 'large' ? 60 : 4
+/** At least `minimumRows`, by further layers. */
+export function previewTensors(size: PreviewSize, minimumRows = 0): readonly TensorRow[] {
+  const expertRows = (size === 'large' ? 512 : 32) * 3
+  const layers = Math.max(size === 'large' ? 60 : 4, Math.ceil(minimumRows / expertRows))
   const rows: TensorRow[] = []
   for (let layer = 0; layer < layers; layer += 1) {
     for (let expert = 0; expert < (size === 'large' ? 512 : 32); expert += 1) {
@@ -153,7 +155,7 @@ export function previewTensors(size: PreviewSize, filter: string): readonly Tens
       }
     }
   }
-  return filter === '' ? rows : rows.filter(({ name }) => name.includes(filter.toLowerCase()))
+  return rows
 }
 
 export const previewRecipes: readonly RecipeSummary[] = (
