@@ -57,6 +57,8 @@ export class OrtRuntime implements GraphRuntime {
       executionProviders: providersOf(device),
       ...(threads > 0 ? { intraOpNumThreads: threads } : {}),
       interOpNumThreads: 1,
+      // Every session has an arena of its own that keeps what its largest run needed: on the CPU the sum over all graphs, for the whole run.
+      ...(device === 'cpu' ? { enableCpuMemArena: false } : {}),
       logSeverityLevel: 4,
       // Spinning threads would take the cores from the export workers between runs.
       extra: { session: { intra_op: { allow_spinning: '0' } } },
