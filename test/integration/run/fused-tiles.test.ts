@@ -11,7 +11,7 @@ import { verifyExport } from '../../../main/engine/verify/verify-export.ts'
 import { convertExport } from '../../../main/host/convert/convert-export.ts'
 import type { ProfileChoice } from '../../../shared/domain/run-options.ts'
 import { errorOf } from '../../tools/expect-error.ts'
-import { readExport, type RawTensor } from '../../tools/read-export.ts'
+import { readExport, writeShard, type RawTensor } from '../../tools/read-export.ts'
 import { hashExport, runForTest, TEST_ENVIRONMENT } from '../../tools/run-for-test.ts'
 import { temporaryFolder } from '../../tools/temporary-folder.ts'
 
@@ -74,6 +74,23 @@ describe('gate and up that share tiles', () => {
       expect(scale?.bytes.equals(expected.weightScale)).toBe(true)
       expect(weight?.bytes.equals(expected.weight)).toBe(true)
     }
+  })
+
+  test('F32 weights that hold BF16 values give the same bytes', async () => {
+    const checkpointPath = await checkpointOf(96, 96)
+    const plain = await exported(checkpointPath, 'identical')
+    const tensors = new Map(await readExport(checkpointPath))
+    for (const [name, { shape, bytes }] of tensors) {
+      if (!/\.experts\.\d+\.(gate|up)_proj\.weight$/.test(name)) continue
+      const widened = Buffer.alloc(2 * bytes.length)
+      for (let at = 0; at < bytes.length; at += 2) widened.writeUInt16LE(bytes.readUInt16LE(at), 2 * at + 2)
+      tensors.set(name, { dtype: 'F32', shape, bytes: widened })
+    }
+    await writeShard(checkpointPath, tensors)
+    const wide = await exported(checkpointPath, 'identical')
+    const expected = await readExport(plain.outputPath)
+    for (const [name, { bytes }] of await readExport(wide.outputPath))
+      expect(expected.get(name)?.bytes.equals(bytes), name).toBe(true)
   })
 
   test('values that the divided maxima do not cover are reported, and verify finds them', async () => {
