@@ -59,6 +59,24 @@ describe('taskMemory', () => {
     })
   })
 
+  it('keeps halves whose tiles hold rows of both, whatever their size and dtype', () => {
+    const half = (startRow: number): WorkerMember => ({
+      ...nvfp4Member(8064 + 64, 16384, 'F32'),
+      weight: place(8128 * 16384),
+      weightScale: place(64 * 128 * 4),
+      weightScale2: undefined,
+      fused: { startRow, totalRows: 2 * 8128 },
+    })
+    expect(taskMemory(quantize(half(0), half(8128)))).toEqual({
+      // Both as BF16, and one of them as F32 behind.
+      inputBytes: 2 * 254 * MIB + 508 * MIB,
+      outputBytes: 254 * MIB,
+    })
+    // Without conversion the encoded half is the largest output: all of its rows, not as many as a chunk has.
+    const plain = { ...half(0), dtype: 'BF16' } as const
+    expect(taskMemory(quantize(plain)).outputBytes).toBe(127 * MIB + 32768)
+  })
+
   it('claims no output for bytes that are written as they were read', () => {
     expect(taskMemory(copy(1000, place(1000)))).toEqual({ inputBytes: 1000, outputBytes: 0 })
   })
