@@ -86,6 +86,8 @@ export interface DeadWeight {
 export interface TaskResult {
   /** By position of the tensor in the state dict. */
   readonly hashes: readonly { readonly tensor: number; readonly sha256: string }[]
+  /** SHA-256 of each source range of the task, in the task's order: taken as the bytes pass, so that no weight is read again for it. */
+  readonly sources: readonly string[]
   readonly deadWeights: readonly DeadWeight[]
   readonly bytesRead: number
   readonly bytesWritten: number

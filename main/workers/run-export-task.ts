@@ -2,7 +2,7 @@
  * Executes one planned task in an export worker: read source bytes, scan them, quantize or convert, hash, write at the planned offset.
  * All state is the arena handed in; the same task gives the same bytes in any worker. Files are descriptors that the host opened.
  */
-import { createHash } from 'node:crypto'
+import { createHash, type Hash } from 'node:crypto'
 import type { Dtype } from '../../shared/domain/dtype.ts'
 import { AppError, invariant } from '../../shared/errors/app-error.ts'
 import type {
@@ -39,6 +39,10 @@ const DEAD_WEIGHT_AMAX = 1
 interface Running {
   readonly arena: KernelArena
   readonly hashes: { tensor: number; sha256: string }[]
+  /** Hash of each source so far; a second pass over the same bytes does not count. */
+  readonly sources: Map<SourceBytes, { readonly hash: Hash; doneBytes: number }>
+  /** The source is written as it is, so that its hash is that of the output. */
+  isPlainCopy: boolean
   readonly deadWeights: DeadWeight[]
   bytesRead: number
   bytesWritten: number
@@ -46,13 +50,31 @@ interface Running {
 
 /** Runs one task. Throws WEIGHT_NOT_FINITE, SOURCE_CHANGED, READ_FAILED, WRITE_FAILED, DISK_FULL, BLOCK_SIZE_UNSUPPORTED. */
 export function runExportTask(arena: KernelArena, task: WorkerTask): TaskResult {
-  const running: Running = { arena, hashes: [], deadWeights: [], bytesRead: 0, bytesWritten: 0 }
+  const running: Running = {
+    arena,
+    hashes: [],
+    sources: new Map(),
+    isPlainCopy: false,
+    deadWeights: [],
+    bytesRead: 0,
+    bytesWritten: 0,
+  }
   const { inputBytes, outputBytes } = taskMemory(task)
   arena.reserve(inputBytes, outputBytes)
   if (task.kind === 'copy') copyTensor(running, task)
   else quantizeMembers(running, task)
   const { hashes, deadWeights, bytesRead, bytesWritten } = running
-  return { hashes, deadWeights, bytesRead, bytesWritten }
+  const ranges = task.kind === 'copy' ? [task.source] : task.members.map(({ source }) => source)
+  const sources = running.isPlainCopy
+    ? hashes.map(({ sha256 }) => sha256)
+    : ranges.map((range) => hashOf(running, range).hash.digest('hex'))
+  return { hashes, sources, deadWeights, bytesRead, bytesWritten }
+}
+
+function hashOf({ sources }: Running, range: SourceBytes): { readonly hash: Hash; doneBytes: number } {
+  const known = sources.get(range) ?? { hash: createHash('sha256'), doneBytes: 0 }
+  sources.set(range, known)
+  return known
 }
 
 function copyTensor(running: Running, task: Extract<WorkerTask, { kind: 'copy' }>): void {
@@ -60,6 +82,7 @@ function copyTensor(running: Running, task: Extract<WorkerTask, { kind: 'copy' }
   const hash = createHash('sha256')
   const elementBytes = storedElementBytes(task.dtype)
   const { transform } = task.output
+  running.isPlainCopy = transform === undefined && task.convertTo === undefined && task.table === undefined
   const ratio = task.convertTo === undefined ? transformedBytes(transform, 1) : 2 / elementBytes
   const largestChunk = copyChunkBytes(task)
   for (let done = 0; done < task.source.sizeBytes; done += largestChunk) {
@@ -305,10 +328,15 @@ function readSource(
 ): void {
   if (source.kind === 'memory') {
     target.set(new Uint8Array(source.buffer, source.offsetBytes + offsetBytes, target.length))
-    return
+  } else {
+    readFully(source.descriptor, target, source.offsetBytes + offsetBytes, name)
+    running.bytesRead += target.length
   }
-  readFully(source.descriptor, target, source.offsetBytes + offsetBytes, name)
-  running.bytesRead += target.length
+  if (running.isPlainCopy) return
+  const seen = hashOf(running, source)
+  if (offsetBytes !== seen.doneBytes) return
+  seen.hash.update(target)
+  seen.doneBytes += target.length
 }
 
 function writeOutput(running: Running, place: OutputPlace, offsetBytes: number, bytes: Uint8Array): void {

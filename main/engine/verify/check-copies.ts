@@ -16,6 +16,8 @@ const CHUNK_BYTES = 4 * 1024 * 1024
 export interface SourceContext extends ScaleContext {
   readonly source: SourceView
   readonly tensors: StoredTensors
+  /** Relative error of every matrix that is compared: root of (sum of squared errors / sum of squared weights). */
+  readonly onMatrixError?: ((module: string, relativeError: number) => void) | undefined
 }
 
 /** False when the source is another model, so that comparing tensors would say nothing. */

@@ -67,12 +67,13 @@ async function compareMatrix(
   original: TensorSlice,
   sourceReader: WindowedReader,
   sums: FormatSums,
-  { reader, findings }: SourceContext,
+  { reader, findings, onMatrixError }: SourceContext,
 ): Promise<void> {
   const { module, rows, cols } = sound.matrix
   const { dtype } = original
   if (!isSameShape(original.shape, [rows, cols]) || !isFloat(dtype)) return
   const rowBytes = original.sizeBytes / rows
+  const { squaredError, squaredWeights } = sums
   let count = 0
   let first = ''
   for await (const chunk of decodeChunks(sound, reader)) {
@@ -83,6 +84,8 @@ async function compareMatrix(
     count += violations.count
   }
   sums.matrixCount += 1
+  const weights = sums.squaredWeights - squaredWeights
+  onMatrixError?.(module, weights > 0 ? Math.sqrt((sums.squaredError - squaredError) / weights) : 0)
   if (count === 0) return
   findings.add(
     'source.error',

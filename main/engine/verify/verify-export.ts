@@ -38,6 +38,8 @@ export interface VerifyOptions {
   /** Headers and configuration alone: no tensor is read, the source is not used. @default false */
   readonly isHeadersOnly?: boolean | undefined
   readonly isCancelled?: (() => boolean) | undefined
+  /** With a source: relative error of every matrix, as it is compared. */
+  readonly onMatrixError?: ((module: string, relativeError: number) => void) | undefined
 }
 
 /** What headers and configuration alone say. */
@@ -87,7 +89,7 @@ export async function examineExport(
   const modules = new Set(checked.quantized.map(({ matrix }) => matrix.module))
   await checkScales(checked, model.groups, context)
   await checkFinite(plainTensors(tensors, modules).values(), context)
-  const compared = await compareWithSource(headers, modules, options.source, context)
+  const compared = await compareWithSource(headers, modules, options, context)
   if (isCancelled()) {
     throw new AppError('CANCELLED', {
       subject: 'verify',
@@ -158,7 +160,7 @@ const WEIGHT_CHANGING = /\b(GPTQ|AWQ|SmoothQuant|SpinQuant|QuIP|AutoRound|Sparse
 async function compareWithSource(
   { opened, model, checked, tensors, findings }: HeaderCheck,
   modules: ReadonlySet<string>,
-  folder: CheckpointFolder | undefined,
+  { source: folder, onMatrixError }: VerifyOptions,
   context: ScaleContext,
 ): Promise<Compared> {
   if (folder === undefined) return NOT_COMPARED
@@ -170,7 +172,7 @@ async function compareWithSource(
     findings.skip('source.error')
     return { sourcePath, source: undefined, errors: [], matrixCount: 0 }
   }
-  const sourceContext = { ...context, source, tensors }
+  const sourceContext = { ...context, source, tensors, onMatrixError }
   await checkCopies(modules, sourceContext)
   if (changesWeights(opened)) {
     findings.skip('source.error')

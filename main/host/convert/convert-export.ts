@@ -15,7 +15,8 @@ import { writeFully } from '../../engine/io/node/write-fully.ts'
 import { checkPublished } from '../jobs/check-export.ts'
 import type { JobEnvironment } from '../jobs/job-observer.ts'
 import { checkOutput, copySideFile, writeSmallFile, type OutputFolder } from '../jobs/output-folder.ts'
-import { receiptText, writeActivationScales } from '../jobs/seal-export.ts'
+import { RECEIPT_NAME, RECEIPT_SCHEMA, receiptText, tensorLines } from '../jobs/receipt.ts'
+import { writeActivationScales } from '../jobs/seal-export.ts'
 import type { TensorHashes } from '../jobs/tensor-hashes.ts'
 import { convertScalars, type ConvertedScalars, type InversionCounts } from './convert-scalars.ts'
 import { assertExportFolder, rewriteExport, type RewriteObserver } from './rewrite-export.ts'
@@ -153,7 +154,7 @@ async function writeFiles(parts: Converting, hashes: TensorHashes): Promise<void
   if (scalars.record.size > 0)
     await writeSmallFile(join(output.partialPath, 'quantmill', RECORD_NAME), recordText(scalars.record))
   const receipt = {
-    schema: 1,
+    schema: RECEIPT_SCHEMA,
     producer: { name: 'quantmill', version: environment.version },
     conversion: {
       from: converted.source,
@@ -171,8 +172,8 @@ async function writeFiles(parts: Converting, hashes: TensorHashes): Promise<void
     files,
   }
   await writeSmallFile(
-    join(output.partialPath, 'quantmill', 'receipt.json'),
-    receiptText(receipt, converted.plan.tensors, hashes),
+    join(output.partialPath, 'quantmill', RECEIPT_NAME),
+    receiptText(receipt, { tensors: tensorLines(converted.plan.tensors, hashes) }),
   )
 }
 

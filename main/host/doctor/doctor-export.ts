@@ -3,7 +3,6 @@
  * then is reported, and was left as it is.
  */
 import { createHash } from 'node:crypto'
-import { writeSync } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { VerifyReport } from '../../../shared/domain/verify-report.ts'
@@ -11,14 +10,14 @@ import { planOutput, type OutputPlan } from '../../engine/doctor/plan-output.ts'
 import { planRepairs, type RepairPlan } from '../../engine/doctor/plan-repairs.ts'
 import type { Repair } from '../../engine/doctor/repair.ts'
 import { NodeCheckpointFolder } from '../../engine/io/node/checkpoint-folder.ts'
-import { fromFsError } from '../../engine/io/node/fs-error.ts'
+import { writeFully } from '../../engine/io/node/write-fully.ts'
 import { INDEX_FILE } from '../../engine/verify/open-export.ts'
 import { verifyExport } from '../../engine/verify/verify-export.ts'
 import { assertExportFolder, rewriteExport, type RewriteObserver } from '../convert/rewrite-export.ts'
 import { checkPublished } from '../jobs/check-export.ts'
 import type { JobEnvironment } from '../jobs/job-observer.ts'
 import { checkOutput, copySideFile, writeSmallFile, type OutputFolder } from '../jobs/output-folder.ts'
-import { receiptText } from '../jobs/seal-export.ts'
+import { RECEIPT_NAME, RECEIPT_SCHEMA, receiptText, tensorLines } from '../jobs/receipt.ts'
 import type { TensorHashes } from '../jobs/tensor-hashes.ts'
 
 export interface DoctorRequest {
@@ -41,7 +40,6 @@ export interface DoctorReport {
 }
 
 const OWN_FOLDER = 'quantmill'
-const RECEIPT = 'receipt.json'
 /** The receipt that the export came with. */
 const OLD_RECEIPT = 'receipt-before-repair.json'
 
@@ -121,11 +119,7 @@ function writeScalars(
   for (const { output, scalar } of scalars) {
     const bytes = new Uint8Array(Float32Array.of(scalar.value).buffer)
     const target = targets[output.shardIndex]
-    try {
-      if (target !== undefined) writeSync(target.fd, bytes, 0, bytes.length, output.offsetBytes)
-    } catch (error: unknown) {
-      throw fromFsError(error, output.name, 'write')
-    }
+    if (target !== undefined) writeFully(target.fd, bytes, output.offsetBytes, output.name)
     hashes.set(output.index, createHash('sha256').update(bytes).digest('hex'))
   }
 }
@@ -147,14 +141,14 @@ async function writeFiles(doctoring: Doctoring, hashes: TensorHashes): Promise<v
     files[name] = await copySideFile(source?.pathOf(name) ?? '', join(output.partialPath, name))
   await copyOwnFiles(doctoring)
   const receipt = {
-    schema: 1,
+    schema: RECEIPT_SCHEMA,
     producer: { name: 'quantmill', version: doctoring.environment.version },
     repairs: repairs.set.repairs,
     files,
   }
   await writeSmallFile(
-    join(output.partialPath, OWN_FOLDER, RECEIPT),
-    receiptText(receipt, planned.plan.tensors, hashes),
+    join(output.partialPath, OWN_FOLDER, RECEIPT_NAME),
+    receiptText(receipt, { tensors: tensorLines(planned.plan.tensors, hashes) }),
   )
 }
 
@@ -164,7 +158,7 @@ async function copyOwnFiles({ folder, output }: Doctoring): Promise<void> {
   const own = new NodeCheckpointFolder(join(folder.displayPath, OWN_FOLDER))
   for (const { name, kind } of await own.list()) {
     if (kind !== 'file') continue
-    const target = name === RECEIPT ? OLD_RECEIPT : name
+    const target = name === RECEIPT_NAME ? OLD_RECEIPT : name
     await copySideFile(own.pathOf(name), join(output.partialPath, OWN_FOLDER, target))
   }
 }

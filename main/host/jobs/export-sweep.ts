@@ -23,7 +23,7 @@ import type {
 import { largestTaskMemory } from '../../workers/task-memory.ts'
 import type { WorkerPool } from '../pool/worker-pool.ts'
 import { taskSources } from './task-sources.ts'
-import { TensorHashes } from './tensor-hashes.ts'
+import { SourceHashes, TensorHashes } from './tensor-hashes.ts'
 
 /** How soon a stop is noticed while every worker is busy. */
 const STOP_POLL_MS = 100
@@ -53,6 +53,7 @@ export interface ExportSweepOptions {
 
 export class ExportSweep {
   readonly hashes: TensorHashes
+  readonly sources: SourceHashes
   private readonly unsortedDeadWeights: DeadWeight[] = []
   bytesRead = 0
   bytesWritten = 0
@@ -69,6 +70,7 @@ export class ExportSweep {
     this.options = options
     options.pool.start(largestTaskMemory(this.allWorkerTasks()))
     this.hashes = new TensorHashes(options.plan.tensors.length)
+    this.sources = new SourceHashes(options.plan.tasks.length)
     this.isStarted = new Uint8Array(options.plan.tasks.length)
     if (options.finished.size > 0) this.skipFinished()
   }
@@ -112,7 +114,7 @@ export class ExportSweep {
       const earlier = this.options.finished.get(task.taskIndex)
       if (earlier === undefined) continue
       this.isStarted[task.taskIndex] = 1
-      this.collect({ ...earlier, bytesRead: 0, bytesWritten: 0 })
+      this.collect(task, { ...earlier, bytesRead: 0, bytesWritten: 0 })
       this.options.onTaskDone(task, sourceBytes(task), undefined)
     }
   }
@@ -143,7 +145,7 @@ export class ExportSweep {
 
   private start(task: ExportTask, locate: (slice: TensorSlice) => SourceBytes): Promise<void> {
     const done = this.options.pool.run(this.toWorkerTask(task, locate)).then((result) => {
-      this.collect(result)
+      this.collect(task, result)
       this.options.onTaskDone(task, sourceBytes(task), result)
     })
     const tracked = done.finally(() => this.inFlight.delete(tracked))
@@ -163,7 +165,8 @@ export class ExportSweep {
     return this.waitUntilFewerThan(1)
   }
 
-  private collect(result: TaskResult): void {
+  private collect({ taskIndex }: ExportTask, result: TaskResult): void {
+    this.sources.set(taskIndex, result.sources)
     for (const { tensor, sha256 } of result.hashes) this.hashes.set(tensor, sha256)
     this.unsortedDeadWeights.push(...result.deadWeights)
     this.bytesRead += result.bytesRead

@@ -240,7 +240,7 @@ function readIdentity(path: string, value: unknown): RunIdentity {
 
 function readRecord(value: unknown): TaskRecord | undefined {
   if (!isRecord(value) || !isRecord(value['result']) || !Number.isSafeInteger(value['task'])) return undefined
-  const { hashes, deadWeights, bytesRead, bytesWritten } = value['result']
+  const { hashes, sources = [], deadWeights, bytesRead, bytesWritten } = value['result']
   const isHash = (item: unknown): item is { tensor: number; sha256: string } =>
     isRecord(item) && Number.isSafeInteger(item['tensor']) && /^[0-9a-f]{64}$/.test(String(item['sha256']))
   const isDead = (item: unknown): item is DeadWeight =>
@@ -250,13 +250,19 @@ function readRecord(value: unknown): TaskRecord | undefined {
   if (
     !Array.isArray(hashes) ||
     !hashes.every(isHash) ||
+    !isDigestList(sources) ||
     !Array.isArray(deadWeights) ||
     !deadWeights.every(isDead)
   ) {
     return undefined
   }
-  const result = { hashes, deadWeights, bytesRead: Number(bytesRead), bytesWritten: Number(bytesWritten) }
+  const counts = { bytesRead: Number(bytesRead), bytesWritten: Number(bytesWritten) }
+  const result = { hashes, sources, deadWeights, ...counts }
   return { task: Number(value['task']), result }
+}
+
+function isDigestList(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((item) => typeof item === 'string' && DIGEST.test(item))
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -25,3 +25,33 @@ export class TensorHashes {
     return this.bytes.toString('hex', tensor * HASH_BYTES, (tensor + 1) * HASH_BYTES)
   }
 }
+
+/** SHA-256 of the source ranges of every task, by task and position in it; 32 bytes each. */
+export class SourceHashes {
+  private bytes = Buffer.alloc(64 * HASH_BYTES)
+  private length = 0
+  /** Position of a task's first hash; -1 = nothing recorded. */
+  private readonly starts: Int32Array
+
+  constructor(taskCount: number) {
+    this.starts = new Int32Array(taskCount).fill(-1)
+  }
+
+  set(task: number, sha256: readonly string[]): void {
+    this.starts[task] = this.length
+    for (const digest of sha256) {
+      if ((this.length + 1) * HASH_BYTES > this.bytes.length)
+        this.bytes = Buffer.concat([this.bytes, Buffer.alloc(this.bytes.length)])
+      this.bytes.write(digest, this.length * HASH_BYTES, 'hex')
+      this.length += 1
+    }
+  }
+
+  /** Hexadecimal digits of a task's range, or undefined when nothing was recorded for the task. */
+  get(task: number, position: number): string | undefined {
+    const start = this.starts[task] ?? -1
+    if (start === -1) return undefined
+    const at = (start + position) * HASH_BYTES
+    return this.bytes.toString('hex', at, at + HASH_BYTES)
+  }
+}

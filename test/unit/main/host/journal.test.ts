@@ -7,11 +7,11 @@ import type { TaskResult } from '../../../../main/workers/export-protocol.ts'
 import { AppError } from '../../../../shared/errors/app-error.ts'
 import { temporaryFolder } from '../../../tools/temporary-folder.ts'
 
-const RESULT: TaskResult = { hashes: [], deadWeights: [], bytesRead: 8, bytesWritten: 4 }
+const RESULT: TaskResult = { hashes: [], sources: [], deadWeights: [], bytesRead: 8, bytesWritten: 4 }
 const IDENTITY = { recipe: 'nvfp4', 'source a.safetensors': '12 bytes' }
 const HEAD = '{"schema":1,"identity":{"recipe":"nvfp4","source a.safetensors":"12 bytes"}}\n'
 const lineOf = (task: number): string =>
-  `{"task":${String(task)},"result":{"hashes":[],"deadWeights":[],"bytesRead":8,"bytesWritten":4}}\n`
+  `{"task":${String(task)},"result":{"hashes":[],"sources":[],"deadWeights":[],"bytesRead":8,"bytesWritten":4}}\n`
 afterEach(() => {
   vi.useRealTimers()
 })
