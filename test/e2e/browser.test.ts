@@ -1,38 +1,12 @@
 /** The same job in a browser, through `quantmill serve`: no native dialogs, no preload script, the session from the printed address. */
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { chromium, type Browser, type Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { accessibilityFaults } from './support/accessibility.ts'
 import { checkShardedSampleExport } from './support/check-export.ts'
-import {
-  announceSkip,
-  chromiumPath,
-  IS_ROOT,
-  noBrowserReason,
-  ROOT,
-  screenshot,
-} from './support/environment.ts'
+import { announceSkip, chromiumPath, IS_ROOT, noBrowserReason, screenshot } from './support/environment.ts'
 import { EXPORT_NAME, runSample } from './support/sample-job.ts'
 import { serve, type Served } from './support/server.ts'
-
-const AXE = join(ROOT, 'node_modules/axe-core/axe.min.js')
-
-/** Rule and element of everything that axe finds against WCAG 2 A and AA. */
-async function accessibilityFaults(page: Page): Promise<readonly string[]> {
-  await page.evaluate(await readFile(AXE, 'utf8'))
-  return page.evaluate(async () => {
-    interface Axe {
-      run: (
-        context: Document,
-        options: object,
-      ) => Promise<{ passes: unknown[]; violations: { id: string; nodes: { target: unknown[] }[] }[] }>
-    }
-    const { axe } = globalThis as unknown as { axe: Axe }
-    const { passes, violations } = await axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa'] })
-    if (passes.length === 0) return ['nothing was checked']
-    return violations.flatMap(({ id, nodes }) => nodes.map(({ target }) => `${id}: ${target.join(' ')}`))
-  })
-}
 
 announceSkip('browser', noBrowserReason)
 

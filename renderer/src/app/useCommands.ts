@@ -81,7 +81,7 @@ export function useCommands(flow: Flow): Commands {
       case 'go_on':
         return onward() !== undefined
       case 'open_sample':
-        return app.known?.hasSample === true
+        return app.known?.hasSample ?? true
       case 'pause_or_continue':
         return state === 'running' || state === 'paused'
       case 'cancel_run':

@@ -21,7 +21,7 @@ export async function serve(
   argv: readonly string[],
   env: Readonly<Record<string, string | undefined>> = {},
 ): Promise<Served> {
-  const homeFolder = await realpath(await mkdtemp(join(tmpdir(), 'quantmill-serve-')))
+  const homeFolder = env['HOME'] ?? (await realpath(await mkdtemp(join(tmpdir(), 'quantmill-serve-'))))
   const child = spawn(process.execPath, [...argv], {
     cwd: ROOT,
     env: {

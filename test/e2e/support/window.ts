@@ -14,8 +14,9 @@ export interface Window {
   readonly complaints: readonly string[]
 }
 
-export async function openWindow(): Promise<Window> {
-  const folder = await realpath(await mkdtemp(join(tmpdir(), 'quantmill-window-')))
+/** `folder` holds settings and exports: the one of an earlier window for a restart, a new one by default. */
+export async function openWindow(given?: string): Promise<Window> {
+  const folder = given ?? (await realpath(await mkdtemp(join(tmpdir(), 'quantmill-window-'))))
   const exportsFolder = join(folder, 'exports')
   const app = await _electron.launch({
     executablePath: electronPath ?? '',

@@ -111,6 +111,7 @@ describe('matchEntries', () => {
     matchEntries(
       [
         entry('Pause the run', '', false),
+        entry('Go on to start the run'),
         entry('Go to Run'),
         entry('Open model', '~/runs/model'),
         entry('Run again'),
@@ -119,8 +120,15 @@ describe('matchEntries', () => {
     ).map(({ title }) => title)
 
   it('finds words in any order in title and detail; what begins with them first, what cannot be done last', () => {
-    expect(titles('run')).toEqual(['Run again', 'Go to Run', 'Open model', 'Pause the run'])
-    expect(titles('RUN to')).toEqual(['Go to Run'])
+    expect(titles('run')).toEqual([
+      'Run again',
+      'Go on to start the run',
+      'Go to Run',
+      'Open model',
+      'Pause the run',
+    ])
+    expect(titles('RUN to')).toEqual(['Go on to start the run', 'Go to Run'])
+    expect(titles('go to r')).toEqual(['Go to Run', 'Go on to start the run'])
     expect(titles('nothing')).toEqual([])
   })
 })
