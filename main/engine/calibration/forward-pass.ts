@@ -31,6 +31,8 @@ import { globalSlices, layerUnits, type ExpertUnit, type NamedUnit } from './wei
 
 /** Tokens of one expert in one run. */
 const EXPERT_RUN_ROWS = 4096
+/** Scores of attention in one block; with more, a layer of attention would need more memory than any other. */
+const SCORE_BYTES = 32 * 1024 * 1024
 /** Experts side by side in one run; a CPU gains nothing from more than one. */
 const EXPERTS_PER_RUN = { cpu: 1, webgpu: 8, cuda: 8 } as const
 
@@ -187,7 +189,7 @@ export class ForwardPass implements LayerPass {
     sink: AmaxSink,
   ): Promise<ReadonlyMap<string, GraphTensor>> {
     const { text } = this.options.model
-    const blocks = queryBlocks(batch * text.headCount, time)
+    const blocks = queryBlocks(batch * text.headCount, time, SCORE_BYTES)
     const key = blocks.length > 1 ? `full_attention of ${String(batch)} x ${String(time)}` : 'full_attention'
     const rotary = rotaryFeeds(time, text.rotaryDim, text.ropeTheta)
     return this.graphs.run(
