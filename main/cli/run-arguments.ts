@@ -10,6 +10,7 @@ import {
   EXPERT_INPUT_SCALES,
   KV_CACHE_FORMATS,
   PROFILES,
+  QUALITIES,
   STATISTICS,
   type RunOptions,
 } from '../../shared/domain/run-options.ts'
@@ -33,6 +34,7 @@ export const RUN_OPTION_TABLE = {
   samples: { type: 'string' },
   'seq-len': { type: 'string' },
   statistics: { type: 'string' },
+  quality: { type: 'string' },
   'min-tokens-per-expert': { type: 'string' },
   'coverage-budget': { type: 'string' },
   device: { type: 'string' },
@@ -53,6 +55,8 @@ export const RUN_OPTION_HELP = `  --recipe R                 built-in recipe nam
   --samples N, --seq-len N   calibration sequences and their length (default: as the recipe says, else 128 x 512)
   --min-tokens-per-expert N  add samples until every expert has N tokens; reads the checkpoint once more
   --coverage-budget N        samples to choose from (default 4 x --samples)
+  --quality Q                off (default) | full: run the export beside its source on at most 8192 tokens of the
+                             calibration data, on the CPU; reads the source a second time
   --statistics S             lean (default) | full: also every input channel's maximum and mean in the dump
   --device D                 auto (default) | cpu | webgpu | cuda
   --workers N                export threads (default: one per core)
@@ -108,6 +112,7 @@ export async function readRunOptions(command: string, parsed: ParsedArguments): 
     minTokensPerExpert: parsed.wholeNumber('min-tokens-per-expert', 1),
     coverageBudget: parsed.wholeNumber('coverage-budget', 1),
     statistics: parsed.choice('statistics', STATISTICS),
+    quality: parsed.choice('quality', QUALITIES),
     device: parsed.choice('device', DEVICES) ?? DEFAULT_RUN_OPTIONS.device,
     workers: parsed.wholeNumber('workers', 1) ?? DEFAULT_RUN_OPTIONS.workers,
     memoryBytes: parseMemory(command, parsed.text('memory')),

@@ -97,6 +97,8 @@ export interface Evaluation {
   /** By group, of the model at `path`. */
   readonly results: readonly PerplexityResult[]
   readonly comparison?: Comparison | undefined
+  /** Of unquantized checkpoints. */
+  readonly bytesRead: number
 }
 
 /** Request name -> input and output. */

@@ -23,24 +23,29 @@ export async function evaluate(
   control: MeasureControl,
 ): Promise<Evaluation> {
   const files = new OpenFiles()
+  const readers: DescriptorReader[] = []
   const openModel = (folderPath: string): Promise<OpenedModel> => {
     const folder = new NodeCheckpointFolder(folderPath)
-    return openEvaluated(
-      folder,
-      expertInputs,
-      (names) => new DescriptorReader(files.open(names.map((name) => folder.pathOf(name)))),
-    )
+    return openEvaluated(folder, expertInputs, (names) => {
+      const reader = new DescriptorReader(files.open(names.map((name) => folder.pathOf(name))))
+      readers.push(reader)
+      return reader
+    })
   }
+  const countBytes = (): number => readers.reduce((sum, reader) => sum + reader.bytesRead, 0)
   try {
     const { evaluated, isExport } = await openModel(path)
     invariant(runtime.device === 'cpu' || (!isExport && againstPath === undefined), 'rounding needs the CPU')
     const options = { runtime, windows, stateMemory: first }
-    if (againstPath === undefined) return { results: await measurePerplexity(evaluated, options, control) }
+    if (againstPath === undefined) {
+      const results = await measurePerplexity(evaluated, options, control)
+      return { results, bytesRead: countBytes() }
+    }
     const { evaluated: original } = await openModel(againstPath)
     assertSameShape(path, evaluated.model.text, original.model.text)
     const comparison = await compareModels(original, evaluated, { ...options, secondMemory: second }, control)
     const results = comparison.groups.map(({ tokens, quantized }) => ({ tokens, ...quantized }))
-    return { results, comparison }
+    return { results, comparison, bytesRead: countBytes() }
   } finally {
     files.close()
   }

@@ -6,6 +6,7 @@ import {
   EXPERT_INPUT_SCALES,
   KV_CACHE_FORMATS,
   PROFILES,
+  QUALITIES,
   STATISTICS,
 } from '../domain/run-options.ts'
 import { NUMBER_LOCALES, THEME_CHOICES } from '../domain/settings.ts'
@@ -34,6 +35,7 @@ export const runOptionsSchema = z.strictObject({
   samples: z.optional(wholeNumber(1, 1_000_000)),
   sequenceLength: z.optional(wholeNumber(2, 262_144)),
   statistics: z.optional(z.enum(STATISTICS)),
+  quality: z.optional(z.enum(QUALITIES)),
   minTokensPerExpert: z.optional(wholeNumber(1, 1_000_000)),
   coverageBudget: z.optional(wholeNumber(1, 1_000_000)),
   device: z.enum(DEVICES),

@@ -12,6 +12,8 @@ export type DeviceChoice = (typeof DEVICES)[number]
 export type DialectChoice = (typeof DIALECTS)[number]
 export type ProfileChoice = (typeof PROFILES)[number]
 export type StatisticsChoice = (typeof STATISTICS)[number]
+export const QUALITIES = ['off', 'full'] as const
+export type QualityChoice = (typeof QUALITIES)[number]
 export type ExpertInputScaleChoice = (typeof EXPERT_INPUT_SCALES)[number]
 
 export interface RunOptions {
@@ -31,6 +33,8 @@ export interface RunOptions {
   readonly sequenceLength?: number | undefined
   /** `full` also keeps the maximum and mean magnitude of every input channel of every linear and expert. Absent = lean. */
   readonly statistics?: StatisticsChoice | undefined
+  /** `full`: the finished export is run beside its source on calibration windows, which reads the source again. Default: off. */
+  readonly quality?: QualityChoice | undefined
   /** Samples are added until every expert has this many tokens, as far as the candidates reach. Absent = natural coverage. */
   readonly minTokensPerExpert?: number | undefined
   /** Samples to choose from, those of `samples` included. Absent = four times `samples`. */

@@ -8,6 +8,7 @@ import { preferSmallHeap } from '../../host/jobs/release-garbage.ts'
 import { runJob } from '../../host/jobs/run-job.ts'
 import { parseArguments, required, usage } from '../arguments.ts'
 import type { Command } from '../command.ts'
+import { qualityText } from '../quality-text.ts'
 import { makeProgress } from '../progress.ts'
 import { readStartRequest, RUN_OPTION_HELP, RUN_REQUEST_HELP, RUN_REQUEST_TABLE } from '../run-arguments.ts'
 
@@ -86,6 +87,7 @@ function reportText(report: RunReport): string {
     lines.push(
       `    and ${String(report.uncoveredExperts.length - SHOWN_EXPERTS)} more, see quantmill/receipt.json`,
     )
+  if (report.quality !== undefined) lines.push(...qualityText(report.quality).map((line) => `  ${line}`))
   for (const { code, subject, message } of report.findings)
     lines.push(`  quality ${code}: ${subject}: ${message}`)
   for (const { subject, message } of report.repairs ?? []) lines.push(`  repaired: ${subject}: ${message}`)

@@ -16,7 +16,7 @@ const DEAD_MESSAGES: Readonly<Record<DeadWeight['outcome'], string>> = {
 }
 
 export async function makeReport(parts: RunParts, finalPath: string, clock: JobClock): Promise<RunReport> {
-  const { prepared, sweep, calibrated, workerCount } = parts
+  const { prepared, sweep, calibrated, workerCount, quality } = parts
   const { plan, model } = prepared
   const outputFiles = await listFiles(finalPath)
   return {
@@ -40,10 +40,11 @@ export async function makeReport(parts: RunParts, finalPath: string, clock: JobC
     coverage: layerCoverage(parts),
     coverageSearch: calibrated.coverageSearch,
     ...runFindings(parts),
+    quality: quality?.report,
     serveCommands: serveCommands(plan, model, finalPath),
     durationMs: clock.elapsedMs,
     stageDurationsMs: clock.stageDurationsMs,
-    bytesRead: sweep.bytesRead + calibrated.bytesRead,
+    bytesRead: sweep.bytesRead + calibrated.bytesRead + (quality?.bytesRead ?? 0),
     spilledBytes: calibrated.spilledBytes,
     peakResidentBytes: process.resourceUsage().maxRSS * 1024,
   }
@@ -54,7 +55,8 @@ export function runFindings({
   prepared,
   sweep,
   scaleFindings,
-}: Pick<RunParts, 'prepared' | 'sweep' | 'scaleFindings'>): Required<
+  quality,
+}: Pick<RunParts, 'prepared' | 'sweep' | 'scaleFindings' | 'quality'>): Required<
   Pick<RunReport, 'findings' | 'repairs'>
 > {
   const dead: QualityFinding[] = sweep.deadWeights.map(({ name, outcome }) => ({
@@ -63,9 +65,10 @@ export function runFindings({
     message: DEAD_MESSAGES[outcome],
   }))
   const all = [...dead, ...scaleFindings]
+  const measured = quality?.findings ?? []
   return prepared.plan.profile === 'hardened'
-    ? { findings: [], repairs: all }
-    : { findings: all, repairs: [] }
+    ? { findings: measured, repairs: all }
+    : { findings: [...all, ...measured], repairs: [] }
 }
 
 async function listFiles(folder: string): Promise<{ fileName: string; sizeBytes: number }[]> {

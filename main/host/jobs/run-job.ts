@@ -25,6 +25,7 @@ import { writeReports } from '../report/report-files.ts'
 import { makeExportReport } from './export-report.ts'
 import { publish, removePartial, type OutputFolder } from './output-folder.ts'
 import { prepareRun, type PreparedRun } from './prepare-run.ts'
+import { measureQuality } from './measure-quality.ts'
 import { makeReport } from './make-report.ts'
 import { releaseGarbage } from './release-garbage.ts'
 import { runIdentity } from './run-identity.ts'
@@ -134,7 +135,12 @@ async function fillFolder(writing: Writing, work: WorkFolder, kernels: Uint8Arra
     clock.mark('seal')
     observer.stageStarted('verify', 1, 'steps')
     await checkPublished(output.partialPath, plan)
-    await writeReports(output.partialPath, await makeExportReport(parts, output))
+    const quality =
+      request.options.quality === 'full'
+        ? await measureQuality(request, environment, observer, prepared, output)
+        : undefined
+    const measured = { ...parts, quality }
+    await writeReports(output.partialPath, await makeExportReport(measured, output))
     stopIfAsked()
     const restore = await work.finish()
     const warnings = await publish(output).catch(async (error: unknown) => {
@@ -144,7 +150,7 @@ async function fillFolder(writing: Writing, work: WorkFolder, kernels: Uint8Arra
     for (const warning of warnings) observer.log('warn', warning)
     observer.stageDone('verify')
     clock.mark('verify')
-    return await makeReport(parts, output.finalPath, clock)
+    return await makeReport(measured, output.finalPath, clock)
   } catch (error: unknown) {
     await pool.close() // first, so that nothing more has to reach the disk before this ends
     await work.journal.commit().catch(() => undefined) // best effort: the run has failed already, this only saves work

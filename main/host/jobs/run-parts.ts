@@ -5,6 +5,7 @@ import type { HostStartRequest } from '../host-api.ts'
 import type { ExportSweep } from './export-sweep.ts'
 import type { LoggedObserver } from './job-log.ts'
 import type { JobEnvironment } from './job-observer.ts'
+import type { MeasuredQuality } from './measure-quality.ts'
 import type { PreparedRun } from './prepare-run.ts'
 
 export interface CalibrationOutcome {
@@ -29,5 +30,7 @@ export interface RunParts {
   readonly scaleFindings: readonly QualityFinding[]
   readonly calibrated: CalibrationOutcome
   readonly workerCount: number
+  /** undefined when it was not asked for. */
+  readonly quality?: MeasuredQuality | undefined
   readonly lines: LoggedObserver['lines']
 }
