@@ -37,6 +37,8 @@ const choices = fc.record({
 type Choices = typeof choices extends fc.Arbitrary<infer T> ? T : never
 
 function plan(of: HeaderLayout, { recipe, ...rest }: Choices): { plan: ExportPlan; input: PlanInput } {
+  // The only built-in recipe that finds nothing in fewer than four layers, all of linear attention; such a plan is refused.
+  fc.pre(recipe !== 'fp8_attention_only' || (of.numbers?.layerCount ?? 0) >= 4)
   const input = { ...headerCheckpoint(of), recipe: loadRecipe(recipe), ...rest }
   return { plan: planExport(input), input }
 }
