@@ -15,7 +15,15 @@ export function buildFiles(
     deviceWorkerFile: file('./device.worker.js'),
     kernelsFile: file('./kernels.wasm'),
     rendererFolder: file('../renderer'),
-    sampleFolder: file('../../assets/sample/tiny-qwen3.5-moe'),
+    sampleFolder: beside(file('../../assets/sample/tiny-qwen3.5-moe')),
     cpuCount: availableParallelism(),
   }
+}
+
+/**
+ * In a package the sample lies beside the archive. Electron would find it under the archive's name as well, but gives made-up inode numbers
+ * there, and a run would take its files for replaced ones.
+ */
+function beside(path: string): string {
+  return path.replace(/([/\\]app\.asar)([/\\])/, '$1.unpacked$2')
 }

@@ -9,6 +9,7 @@ import { mkdtemp, realpath, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { setTimeout } from 'node:timers/promises'
 import { FuseV1Options, getCurrentFuseWire } from '@electron/fuses'
 import { chromium } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -73,7 +74,9 @@ describe.skipIf(reason !== undefined)('the package for Linux', () => {
       ],
       { env: { ...process.env, HOME: folder }, stdio: ['ignore', 'ignore', 'pipe'] },
     )
-    const browser = await chromium.connectOverCDP(await debuggingAddress(application))
+    const address = await debuggingAddress(application)
+    await windowListed(address)
+    const browser = await chromium.connectOverCDP(address)
     try {
       const context = browser.contexts()[0]
       const page = context?.pages()[0] ?? (await context?.waitForEvent('page'))
@@ -111,4 +114,15 @@ async function debuggingAddress({ stderr }: ChildProcess): Promise<string> {
     }
   }
   throw new Error('the application ended before its window could be reached')
+}
+
+/** Resolves when the window has a page with a title: a connection made while it opens may wait for a target that is gone. */
+async function windowListed(address: string): Promise<void> {
+  const list = `http://${new URL(address).host}/json/list`
+  for (let attempt = 0; attempt < 120; attempt += 1) {
+    const targets = (await (await fetch(list)).json()) as readonly { type: string; title: string }[]
+    if (targets.some(({ type, title }) => type === 'page' && title === 'Quantmill')) return
+    await setTimeout(250)
+  }
+  throw new Error('the window did not open')
 }
