@@ -1,7 +1,7 @@
 /** Two projects: everything that runs in Node, and the window and browser runs, which need a build, a display and one process at a time. */
 import { defineConfig } from 'vitest/config'
 
-const NODE_FOLDERS = ['unit', 'property', 'golden', 'integration', 'security', 'architecture']
+const NODE_FOLDERS = ['unit', 'property', 'golden', 'integration', 'security', 'architecture', 'fuzz']
 
 export default defineConfig({
   test: {

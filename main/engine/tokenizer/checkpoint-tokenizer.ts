@@ -2,9 +2,11 @@
  * The checkpoint's own tokenizer, from its own files, without network and without code from the checkpoint. Wraps @huggingface/tokenizers
  * and the template engine; adds limits, typed errors and the check that both files describe the same word splitting.
  */
-import { Environment, Interpreter, Template } from '@huggingface/jinja'
+import { Environment, Template } from '@huggingface/jinja'
 import { Tokenizer } from '@huggingface/tokenizers'
 import { AppError } from '../../../shared/errors/app-error.ts'
+import { BoundedInterpreter } from './bounded-interpreter.ts'
+import { hasNestedRepeat } from './pattern-cost.ts'
 
 /** Contents of the files, as bytes; what the checkpoint does not have is absent. */
 export interface TokenizerFiles {
@@ -62,6 +64,11 @@ export class CheckpointTokenizer {
     const json = parseRecord('tokenizer.json', files.tokenizer)
     const config = files.config === undefined ? {} : parseRecord('tokenizer_config.json', files.config)
     const template = files.chatTemplate === undefined ? configTemplate(config) : decode(files.chatTemplate)
+    const costly = regexes([json['pre_tokenizer'], json['normalizer']]).find(hasNestedRepeat)
+    if (costly !== undefined) {
+      const shown = JSON.stringify(costly.slice(0, 80))
+      throw invalid('tokenizer.json', `the pattern ${shown} repeats a repetition, which can take for ever`)
+    }
     try {
       const tokenizer = new Tokenizer(json, config)
       tokenizer.encode('a', { add_special_tokens: false })
@@ -96,7 +103,7 @@ export class CheckpointTokenizer {
       environment.set('add_generation_prompt', false)
       environment.set('bos_token', tokenText(this.config['bos_token']) ?? '')
       environment.set('eos_token', tokenText(this.config['eos_token']) ?? '')
-      const { value } = new Interpreter(environment).run(template.parsed)
+      const { value } = new BoundedInterpreter(environment).run(template.parsed)
       return typeof value === 'string' ? value : ''
     } catch (error: unknown) {
       throw new AppError('CALIBRATION_DATA_INVALID', {
@@ -180,6 +187,17 @@ function splitPatterns(node: unknown): readonly string[] {
   if (Array.isArray(parts)) return parts.flatMap(splitPatterns)
   const pattern = node['pattern']
   return isRecord(pattern) && typeof pattern['Regex'] === 'string' ? [pattern['Regex']] : []
+}
+
+/** CWE-674: nesting of a tokenizer's parts; real ones have at most 4. */
+const MAX_PART_DEPTH = 32
+
+/** Every `{"Regex": ...}` below. */
+function regexes(node: unknown, depth = 0): readonly string[] {
+  if (typeof node !== 'object' || node === null || depth > MAX_PART_DEPTH) return []
+  return Object.entries(node).flatMap(([key, value]) =>
+    key === 'Regex' && typeof value === 'string' ? [value] : regexes(value, depth + 1),
+  )
 }
 
 /** Special tokens are written as text or as an object with `content`. */

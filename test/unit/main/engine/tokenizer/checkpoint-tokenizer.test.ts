@@ -106,3 +106,52 @@ describe('chat template', () => {
     expect(error.code).toBe(code)
   })
 })
+
+describe('hostile files', () => {
+  const withTemplate = (text: string): CheckpointTokenizer =>
+    CheckpointTokenizer.create({ ...files, chatTemplate: bytes(text) })
+  const loop = (body: string): string => `{% for a in range(10000) %}${body}{% endfor %}`
+
+  test.each([
+    ['loops without a body', loop(loop(loop(''))), /steps/],
+    [
+      'a text that doubles',
+      '{% set n = namespace(a="x") %}{% for i in range(60) %}{% set n.a = n.a ~ n.a %}{% endfor %}{{ n.a }}',
+      /characters/,
+    ],
+    [
+      'a list that doubles',
+      '{% set n = namespace(a=["x"]) %}{% for i in range(60) %}{% set n.a = n.a + n.a %}{% endfor %}',
+      /list of more/,
+    ],
+    ['a range without end', '{% for i in range(1000000000) %}{% endfor %}', /range of 1000000000/],
+  ])('a template with %s is refused', async (_, text, problem) => {
+    const error = await errorOf(() => withTemplate(text).renderChat([{ role: 'user' }], 'a.jsonl:1'))
+    expect(error.code).toBe('CALIBRATION_DATA_INVALID')
+    expect(error.problem).toMatch(problem)
+  })
+
+  test('a long conversation is not', () => {
+    const messages = Array.from({ length: 2000 }, (_, index) => ({ role: 'user', content: String(index) }))
+    const text = withTemplate(
+      '{% for m in messages %}{% if messages[loop.index0 - 1].role == m.role %}{{ m.content }}{% endif %}{% endfor %}',
+    ).renderChat(messages, 'a.jsonl:1')
+    expect(text).toHaveLength(10 + 90 * 2 + 900 * 3 + 1000 * 4)
+  })
+
+  test.each(['(a+)+$', '(?:x*)*', '((?:ab)+c?)+', '(\\s+|b){2,}', '(a|[)]+)*'])(
+    'a pattern that repeats a repetition is refused: %s',
+    async (pattern) => {
+      const json = record(files.tokenizer)
+      json['pre_tokenizer'] = {
+        type: 'Split',
+        pattern: { Regex: pattern },
+        behavior: 'Isolated',
+        invert: false,
+      }
+      const error = await errorOf(() => CheckpointTokenizer.create({ ...files, tokenizer: bytes(json) }))
+      expect(error.code).toBe('TOKENIZER_INVALID')
+      expect(error.problem).toContain('repeats a repetition')
+    },
+  )
+})
