@@ -3,6 +3,7 @@ import { DIALECTS, PROFILES } from '../../../shared/domain/run-options.ts'
 import { convertExport, type ConvertReport } from '../../host/convert/convert-export.ts'
 import { parseArguments, parseShardSize, required, usage, userPath } from '../arguments.ts'
 import type { Command } from '../command.ts'
+import { endRewrite, rewriteObserver } from '../rewrite-observer.ts'
 
 const MAX_LISTED = 5
 
@@ -42,17 +43,8 @@ Reads exports of Quantmill, ModelOpt and llm-compressor. Weights are copied or r
       workers: parsed.wholeNumber('workers', 1) ?? 0,
       canOverwrite: parsed.flag('overwrite'),
     }
-    const report = await convertExport(request, context.files, {
-      isCancelled: () => context.isCancelled(),
-      warn: (message) => {
-        context.note(`warning: ${message}\n`)
-      },
-      progress(doneBytes, totalBytes) {
-        if (context.isTerminal)
-          context.note(`\r\u001b[K${formatBytes(doneBytes)} of ${formatBytes(totalBytes)}`)
-      },
-    })
-    if (context.isTerminal) context.note('\r\u001b[K')
+    const report = await convertExport(request, context.files, rewriteObserver(context))
+    endRewrite(context)
     context.print(parsed.flag('json') ? JSON.stringify(report) : reportText(report))
     return 0
   },

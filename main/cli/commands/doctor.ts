@@ -1,9 +1,9 @@
-import { formatBytes } from '../../../shared/domain/format-text.ts'
 import { EXIT_CODES } from '../../../shared/errors/codes.ts'
 import { doctorText } from '../../engine/doctor/doctor-text.ts'
 import { doctorExport } from '../../host/doctor/doctor-export.ts'
 import { parseArguments, required, userPath } from '../arguments.ts'
 import type { Command } from '../command.ts'
+import { endRewrite, rewriteObserver } from '../rewrite-observer.ts'
 
 export const doctorCommand: Command = {
   name: 'doctor',
@@ -41,17 +41,8 @@ an export; 3 environment; 130 cancelled.`,
       workers: parsed.wholeNumber('workers', 1) ?? 0,
       canOverwrite: parsed.flag('overwrite'),
     }
-    const report = await doctorExport(request, context.files, {
-      isCancelled: () => context.isCancelled(),
-      warn: (message) => {
-        context.note(`warning: ${message}\n`)
-      },
-      progress(doneBytes, totalBytes) {
-        if (context.isTerminal)
-          context.note(`\r\u001b[K${formatBytes(doneBytes)} of ${formatBytes(totalBytes)}`)
-      },
-    })
-    if (context.isTerminal) context.note('\r\u001b[K')
+    const report = await doctorExport(request, context.files, rewriteObserver(context))
+    endRewrite(context)
     context.print(
       parsed.flag('json')
         ? JSON.stringify(report)

@@ -1,13 +1,11 @@
 /** Measures a model, alone or against the one it was made from, layer by layer in one pass over the weights of each. */
 import type { LayerQuality } from '../../../shared/domain/quality-report.ts'
 import { evaluatePerplexity, type PerplexityResult } from '../calibration/evaluate-perplexity.ts'
-import { ForwardPass } from '../calibration/forward-pass.ts'
 import type { AmaxSink, GraphVariant } from '../calibration/graph-cache.ts'
-import type { TokenBatch } from '../calibration/hidden-states.ts'
 import type { StateMemory } from '../calibration/stored-states.ts'
-import type { GraphRuntime } from '../onnx/graph-runtime.ts'
 import { compareHeads, type HeadComparison } from './compare-heads.ts'
 import type { EvaluatedModel } from './evaluated-model.ts'
+import { evaluatedPass, type MeasureOptions } from './evaluated-pass.ts'
 import { QualityStream } from './quality-stream.ts'
 import { copyStates } from './state-rows.ts'
 
@@ -16,13 +14,6 @@ const IGNORE: AmaxSink = () => undefined
 export interface MeasureControl {
   readonly isCancelled?: (() => boolean) | undefined
   readonly onLayer?: (done: number, total: number) => void
-}
-
-export interface MeasureOptions {
-  readonly runtime: GraphRuntime
-  /** One result per group. */
-  readonly windows: readonly TokenBatch[]
-  readonly stateMemory?: StateMemory | undefined
 }
 
 /** Perplexity of one model. Throws what ForwardPass and the model throw. */
@@ -57,15 +48,7 @@ export async function compareModels(
   control: MeasureControl = {},
 ): Promise<Comparison> {
   const { model, reader } = original
-  const first = new ForwardPass({
-    model,
-    runtime,
-    reader,
-    batches: windows,
-    shouldObserve: false,
-    stateMemory,
-    variantOf: (layerIndex) => original.variantOf(layerIndex),
-  })
+  const first = evaluatedPass(original, { runtime, windows, stateMemory })
   const second = new QualityStream({ quantized, runtime, windows, stateMemory: secondMemory })
   try {
     const { layerCount, hiddenSize } = model.text

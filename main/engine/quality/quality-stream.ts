@@ -4,7 +4,7 @@
  */
 import type { ErrorMeasure, LayerQuality } from '../../../shared/domain/quality-report.ts'
 import { AppError } from '../../../shared/errors/app-error.ts'
-import { ForwardPass } from '../calibration/forward-pass.ts'
+import type { ForwardPass } from '../calibration/forward-pass.ts'
 import type { AmaxSink } from '../calibration/graph-cache.ts'
 import type { MicroBatch, TokenBatch } from '../calibration/hidden-states.ts'
 import type { LayerControl } from '../calibration/layer-pass.ts'
@@ -13,6 +13,7 @@ import type { GraphRuntime } from '../onnx/graph-runtime.ts'
 import type { HeadSide } from './compare-heads.ts'
 import { ErrorSums } from './error-sums.ts'
 import type { EvaluatedModel } from './evaluated-model.ts'
+import { evaluatedPass } from './evaluated-pass.ts'
 import { ExpertSamples } from './expert-samples.ts'
 import { copyStates } from './state-rows.ts'
 
@@ -33,17 +34,8 @@ export class QualityStream {
 
   /** Throws what cutting batches throws. */
   constructor({ quantized, runtime, windows, stateMemory }: QualityStreamOptions) {
-    const { model, reader } = quantized
     this.quantized = quantized
-    this.forward = new ForwardPass({
-      model,
-      runtime,
-      reader,
-      batches: windows,
-      shouldObserve: false,
-      stateMemory,
-      variantOf: (layerIndex) => quantized.variantOf(layerIndex),
-    })
+    this.forward = evaluatedPass(quantized, { runtime, windows, stateMemory })
     this.samples = this.newSamples()
   }
 

@@ -4,7 +4,6 @@
  * outputs wait on the device and are added up when the layer, or the memory for them, is at its end. Memory: memory-plan.ts.
  */
 import { invariant } from '../../../../shared/errors/app-error.ts'
-import type { TensorSlice } from '../../checkpoint/checkpoint.ts'
 import {
   f32Tensor,
   type DeviceTensor,
@@ -12,7 +11,6 @@ import {
   type ResidentDevice,
 } from '../../onnx/graph-runtime.ts'
 import { firstNotFinite, propagatingMaximum } from '../../tensor/row-math.ts'
-import { embeddingUnits } from '../embed-tokens.ts'
 import { DOWN_SITE, GATE_UP_SITE } from '../forward/experts.ts'
 import { fullAttentionGraph } from '../forward/full-attention.ts'
 import { finalNormGraph } from '../forward/head.ts'
@@ -32,12 +30,13 @@ import {
 } from '../layer-pass.ts'
 import { RoutingTable } from '../routing-table.ts'
 import { globalSlices } from '../weight-units.ts'
-import type { DeviceBatch } from './device-batch.ts'
+import { hiddenOf, replace, type DeviceBatch } from './device-batch.ts'
 import { DeviceGraphs, deviceOutput, type DeviceRun, type RowSink } from './device-graphs.ts'
+import { embedOnDevice } from './embed-on-device.ts'
 import { ExpertRuns } from './expert-runs.ts'
 import { inOrder, layerUploads, namedUpload, type ExpertUpload, type LayerUploads } from './layer-uploads.ts'
 import { planMemory, type MemoryPlan } from './memory-plan.ts'
-import { embeddingGraph, readGraph } from './transfer-graphs.ts'
+import { readGraph } from './transfer-graphs.ts'
 import { DirectUploads, type UploadSource, type UploadUnit } from './uploads.ts'
 import { uploadWeights } from './upload-weights.ts'
 
@@ -105,24 +104,7 @@ export class ResidentForwardPass implements LayerPass {
 
   async embed(): Promise<void> {
     const { embedding } = globalSlices(this.options.model)
-    const [, width = 1] = embedding.shape
-    const ids = new Set<number>()
-    for (const { part } of this.held) for (const id of part.ids) ids.add(id)
-    const rowOf = new Map<number, number>()
-    const tables: DeviceTensor[] = []
-    let tableRows = 0
-    try {
-      for (const { unit, firsts } of embeddingUnits(embedding, ids)) {
-        const rows = numberRows(unit.slices, firsts, tableRows, rowOf)
-        const parts = unit.slices.map((_, index) => index)
-        const item = { name: 'embedding', shape: [rows, width], parts }
-        tables.push(...(await this.upload(this.globals, { unit, items: [item] })))
-        tableRows += rows
-      }
-      for (const batch of this.held) await this.embedBatch(batch, tables, rowOf)
-    } finally {
-      for (const table of tables) table.dispose()
-    }
+    await embedOnDevice(this.graphs, embedding, this.held, (unit) => this.upload(this.globals, unit))
   }
 
   async runLayer(layerIndex: number, sink: AmaxSink, control: LayerControl = {}): Promise<RoutingTable> {
@@ -230,29 +212,6 @@ export class ResidentForwardPass implements LayerPass {
     const current = this.uploads.get(layerIndex)
     invariant(current !== undefined, `there is no layer ${String(layerIndex)}`)
     return current
-  }
-
-  private async embedBatch(
-    batch: DeviceBatch,
-    tables: readonly DeviceTensor[],
-    rowOf: ReadonlyMap<number, number>,
-  ): Promise<void> {
-    const { part } = batch
-    const index = Int32Array.from(part.ids, (id) => rowOf.get(id) ?? 0)
-    const feeds: Record<string, GraphFeed> = {
-      index: { dtype: 'int32', shape: [part.batch, part.time], data: index },
-    }
-    for (const [position, table] of tables.entries()) feeds[`table.${String(position)}`] = table
-    const results = await this.graphs.run(
-      {
-        key: `embedding of ${String(tables.length)}`,
-        build: ({ hiddenSize }) => embeddingGraph(hiddenSize, tables.length),
-        deviceOutputs: ['y'],
-        feeds,
-      },
-      NOT_OBSERVED,
-    )
-    replace(batch, 'hidden', deviceOutput(results, 'y'))
   }
 
   private async runMixer(
@@ -374,22 +333,6 @@ export class ResidentForwardPass implements LayerPass {
   }
 }
 
-/** Notes which row of the tables each embedding row is, from `tableRow` on; returns how many rows the slices have. */
-function numberRows(
-  slices: readonly TensorSlice[],
-  firsts: readonly number[],
-  tableRow: number,
-  rowOf: Map<number, number>,
-): number {
-  let next = tableRow
-  for (const [index, { shape }] of slices.entries()) {
-    const [rows = 0] = shape
-    for (let row = 0; row < rows; row += 1) rowOf.set((firsts[index] ?? 0) + row, next + row)
-    next += rows
-  }
-  return next - tableRow
-}
-
 /** Largest magnitudes instead of rows of them; an infinity or NaN ends the layer. */
 function finiteSink(layerIndex: number, sink: AmaxSink): RowSink {
   return (site, slot, rows, channels) => {
@@ -400,15 +343,6 @@ function finiteSink(layerIndex: number, sink: AmaxSink): RowSink {
     }
     sink(site, slot, amax, channels, channels === undefined ? rows : undefined)
   }
-}
-
-function replace(batch: DeviceBatch, name: 'hidden' | 'normed', tensor: DeviceTensor | undefined): void {
-  batch[name]?.dispose()
-  batch[name] = tensor
-}
-
-function hiddenOf({ hidden }: DeviceBatch): DeviceTensor {
-  return must(hidden)
 }
 
 function must(tensor: DeviceTensor | undefined): DeviceTensor {

@@ -1,0 +1,75 @@
+/** Token ids to hidden states on the device: the rows that are used go there once, and every batch gathers its own. */
+import type { TensorSlice } from '../../checkpoint/checkpoint.ts'
+import type { DeviceTensor, GraphFeed } from '../../onnx/graph-runtime.ts'
+import { embeddingUnits } from '../embed-tokens.ts'
+import { replace, type DeviceBatch } from './device-batch.ts'
+import { deviceOutput, type DeviceGraphs } from './device-graphs.ts'
+import { embeddingGraph } from './transfer-graphs.ts'
+import type { UploadUnit } from './uploads.ts'
+
+/** Sets `hidden` of every batch. `embedding` [V, H]; `upload` brings a unit to the device. Throws what uploading throws. */
+export async function embedOnDevice(
+  graphs: DeviceGraphs,
+  embedding: TensorSlice,
+  batches: readonly DeviceBatch[],
+  upload: (unit: UploadUnit) => Promise<readonly DeviceTensor[]>,
+): Promise<void> {
+  const [, width = 1] = embedding.shape
+  const ids = new Set<number>()
+  for (const { part } of batches) for (const id of part.ids) ids.add(id)
+  const rowOf = new Map<number, number>()
+  const tables: DeviceTensor[] = []
+  let tableRows = 0
+  try {
+    for (const { unit, firsts } of embeddingUnits(embedding, ids)) {
+      const rows = numberRows(unit.slices, firsts, tableRows, rowOf)
+      const parts = unit.slices.map((_, index) => index)
+      const item = { name: 'embedding', shape: [rows, width], parts }
+      tables.push(...(await upload({ unit, items: [item] })))
+      tableRows += rows
+    }
+    for (const batch of batches) await embedBatch(graphs, batch, tables, rowOf)
+  } finally {
+    for (const table of tables) table.dispose()
+  }
+}
+
+async function embedBatch(
+  graphs: DeviceGraphs,
+  batch: DeviceBatch,
+  tables: readonly DeviceTensor[],
+  rowOf: ReadonlyMap<number, number>,
+): Promise<void> {
+  const { part } = batch
+  const index = Int32Array.from(part.ids, (id) => rowOf.get(id) ?? 0)
+  const feeds: Record<string, GraphFeed> = {
+    index: { dtype: 'int32', shape: [part.batch, part.time], data: index },
+  }
+  for (const [position, table] of tables.entries()) feeds[`table.${String(position)}`] = table
+  const results = await graphs.run(
+    {
+      key: `embedding of ${String(tables.length)}`,
+      build: ({ hiddenSize }) => embeddingGraph(hiddenSize, tables.length),
+      deviceOutputs: ['y'],
+      feeds,
+    },
+    () => undefined,
+  )
+  replace(batch, 'hidden', deviceOutput(results, 'y'))
+}
+
+/** Notes which row of the tables each embedding row is, from `tableRow` on; returns how many rows the slices have. */
+function numberRows(
+  slices: readonly TensorSlice[],
+  firsts: readonly number[],
+  tableRow: number,
+  rowOf: Map<number, number>,
+): number {
+  let next = tableRow
+  for (const [index, { shape }] of slices.entries()) {
+    const [rows = 0] = shape
+    for (let row = 0; row < rows; row += 1) rowOf.set((firsts[index] ?? 0) + row, next + row)
+    next += rows
+  }
+  return next - tableRow
+}
