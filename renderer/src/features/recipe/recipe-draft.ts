@@ -151,7 +151,7 @@ function amountProblem(value: string, minimum: number, maximum: number): string 
   return amount(value) === undefined ? undefined : wholeProblem(value, minimum, maximum)
 }
 
-/** Hidden states get their share of the limit. 0 is no limit; taken literally it would send everything to disk. */
+/** Hidden states get their share of the limit. 0 stands for the machine's memory; taken literally it would send everything to disk. */
 function memoryBytesOf({ memoryGibibytes }: RecipeDraft): number | undefined {
   const bytes = gibibytesOf(memoryGibibytes)
   return bytes === undefined || bytes === 0 ? undefined : Math.floor(bytes * STATE_MEMORY_SHARE)

@@ -92,7 +92,7 @@ export const recipeText = {
   minTokensHint: 'For each expert; adds samples, reads twice. Empty: as it comes',
   workersHint: '0 is one per core',
   memoryUnit: 'GiB',
-  memoryHint: '0 is no limit',
+  memoryHint: 'Hidden states get a quarter, the rest goes to disk; 0: of all memory',
   chosenFile: (name: string) => `${name} (chosen file)`,
   shardUnit: 'GB',
   problems: {

@@ -9,7 +9,8 @@ export const settingsText = {
   workers: 'Export workers',
   memory: 'Memory limit',
   memoryUnit: 'GiB',
-  memoryHint: 'Hidden states of a calibration get a quarter of it, the rest goes to disk; 0 is no limit',
+  memoryHint:
+    'Hidden states of a calibration get a quarter of it, the rest goes to disk; 0 means the memory of this machine',
   folders: 'Folders',
   outputFolder: 'Exports go to',
   beside: 'Beside their checkpoint',
