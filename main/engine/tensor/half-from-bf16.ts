@@ -26,6 +26,8 @@ const BF16_BIAS = 127
 const HALF_BIAS = 15
 /** BF16 patterns of normal halves, without the first. */
 const NORMAL_SPAN = 30 * 0x80 - 1
+/** Beyond it zeros and BF16's subnormals would lie among the normal halves, and be read with a leading one that they do not have. */
+const HIGHEST_PAIR_EXPONENT = BF16_BIAS - HALF_BIAS
 /** Patterns that are tried in pairs together. */
 const BLOCK = 4096
 
@@ -78,12 +80,12 @@ function convert(sources: readonly Uint16Array[], target: Uint16Array, exponent:
 
 /**
  * Two patterns at a time, for blocks whose values all become normal halves: then the mantissa is longer and the exponent has another bias,
- * no more. Returns the largest magnitude pattern, or −1 when a value is of another kind (the target holds nonsense then) or the memory does not
- * allow it.
+ * no more. Returns the largest magnitude pattern, or −1 when a value is of another kind (the target holds nonsense then), or the memory or
+ * the exponent does not allow it.
  */
 function convertNormalPairs(source: Uint16Array, target: Uint16Array, exponent: number): number {
   const isAligned = source.length % 2 === 0 && source.byteOffset % 4 === 0 && target.byteOffset % 4 === 0
-  if (!isAligned) return -1
+  if (!isAligned || exponent > HIGHEST_PAIR_EXPONENT) return -1
   const from = new Uint32Array(source.buffer, source.byteOffset, source.length / 2)
   const to = new Uint32Array(target.buffer, target.byteOffset, from.length)
   const lowest = ((BF16_BIAS - HALF_BIAS - exponent) << 7) + 0x80

@@ -37,6 +37,7 @@ describe('values survive', () => {
     ['pairs at both ends of the first range', [2 ** -27, -7.96875, 1.9921875 * 2 ** -27, 4]],
     ['a pair with a zero, and one below the first range', [0, -0.5, 2 ** -28, 1]],
     ['all tiny', [2 ** -100, -1.5 * 2 ** -110, 0]],
+    ['a tiny one beside a zero and a subnormal', [2 ** -110, 0, 2 ** -127, -(2 ** -111)]],
     ['all huge', [2 ** 127, -(2 ** 110), 1.9921875 * 2 ** 127]],
     ['one beyond the first range', [3, 12, -0.0625]],
     ['just below the top', [7.96875, 0.001]],
@@ -60,6 +61,7 @@ describe('values survive', () => {
           else expect(Math.abs(value - wanted)).toBeLessThanOrEqual(largest * 2 ** -33)
         }
       }),
+      { numRuns: 2000 },
     )
   })
 })
