@@ -3,7 +3,8 @@ import { randomUUID } from 'node:crypto'
 import { basename } from 'node:path'
 import type { JobId, RunReport } from '../../shared/domain/job.ts'
 import { AppError } from '../../shared/errors/app-error.ts'
-import { listTensors, summariseCheckpoint } from '../engine/checkpoint/summarise-checkpoint.ts'
+import { listTensors } from '../engine/checkpoint/list-tensors.ts'
+import { summariseCheckpoint } from '../engine/checkpoint/summarise-checkpoint.ts'
 import { describeScope } from '../engine/recipes/describe-scope.ts'
 import { listRecipes, loadRecipe } from '../engine/recipes/load-recipe.ts'
 import { checkRoutes } from './checks/check-routes.ts'
@@ -60,9 +61,9 @@ export function createEngineHost(options: EngineHostOptions): HostApi {
       const { checkpoint, model } = await reuse(checkpointPath)
       return summariseCheckpoint(checkpoint, model)
     },
-    async 'checkpoint.list_tensors'({ checkpointPath, filter, offset, limit }) {
+    async 'checkpoint.list_tensors'({ checkpointPath, ...query }) {
       const { checkpoint, model } = await reuse(checkpointPath)
-      return listTensors(checkpoint, model, { filter, offset, limit })
+      return listTensors(checkpoint, model, query)
     },
     'recipe.list': () => Promise.resolve(listRecipes()),
     async 'plan.make'({ checkpointPath, options: run }) {

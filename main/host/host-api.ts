@@ -3,7 +3,7 @@
  * command line (in process). Paths are real, absolute and already granted; the renderer never gets here directly.
  */
 import type { CheckId, CheckResult, CheckSnapshot } from '../../shared/domain/check.ts'
-import type { CheckpointSummary, TensorPage } from '../../shared/domain/checkpoint-summary.ts'
+import type { CheckpointSummary, TensorOrder, TensorPage } from '../../shared/domain/checkpoint-summary.ts'
 import type { ExportReport } from '../../shared/domain/export-report.ts'
 import type { JobId, JobLogLine, JobSnapshot } from '../../shared/domain/job.ts'
 import type { PartialState } from '../../shared/domain/partial-run.ts'
@@ -67,6 +67,7 @@ export interface HostApi {
   'checkpoint.list_tensors'(input: {
     readonly checkpointPath: string
     readonly filter: string
+    readonly order?: TensorOrder | undefined
     readonly offset: number
     readonly limit: number
   }): Promise<TensorPage>

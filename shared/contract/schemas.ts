@@ -1,5 +1,6 @@
 /** Run-time schemas of everything the renderer may send. Requests are untrusted: sizes and counts are bounded here. */
 import * as z from 'zod/mini'
+import { TENSOR_COLUMNS } from '../domain/checkpoint-summary.ts'
 import {
   DEVICES,
   DIALECTS,
@@ -98,6 +99,8 @@ export const REQUEST_SCHEMAS = {
   'checkpoint.list_tensors': z.strictObject({
     grantId: grantIdSchema,
     filter: z.string().check(z.maxLength(256)),
+    /** undefined = as in the shards. */
+    order: z.optional(z.strictObject({ by: z.enum(TENSOR_COLUMNS), isDescending: z.boolean() })),
     offset: wholeNumber(0, 100_000_000),
     limit: wholeNumber(1, 5_000),
   }),

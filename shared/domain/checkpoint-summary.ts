@@ -55,6 +55,15 @@ export interface TensorRow {
   readonly fileName: string
 }
 
+export const TENSOR_COLUMNS = ['name', 'role', 'dtype', 'shape', 'bytes'] as const
+export type TensorColumn = (typeof TENSOR_COLUMNS)[number]
+
+/** `shape` sorts by the number of values. */
+export interface TensorOrder {
+  readonly by: TensorColumn
+  readonly isDescending: boolean
+}
+
 export interface TensorPage {
   /** Rows that match the filter, of which `rows` is a part. */
   readonly totalCount: number

@@ -1,4 +1,5 @@
-import { listTensors, summariseCheckpoint } from '../../engine/checkpoint/summarise-checkpoint.ts'
+import { listTensors } from '../../engine/checkpoint/list-tensors.ts'
+import { summariseCheckpoint } from '../../engine/checkpoint/summarise-checkpoint.ts'
 import { inspectText } from '../../engine/checkpoint/inspect-text.ts'
 import { openModel } from '../../host/jobs/prepare-run.ts'
 import { parseArguments, userPath } from '../arguments.ts'

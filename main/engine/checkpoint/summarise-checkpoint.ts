@@ -1,5 +1,5 @@
 /** What the window and `inspect` show of a checkpoint. Pure; weights are not needed. */
-import type { CheckpointSummary, RoleBytes, TensorPage } from '../../../shared/domain/checkpoint-summary.ts'
+import type { CheckpointSummary, RoleBytes } from '../../../shared/domain/checkpoint-summary.ts'
 import { elementCount, type Dtype } from '../../../shared/domain/dtype.ts'
 import type { MoeModel } from '../models/moe-model.ts'
 import type { Checkpoint } from './checkpoint.ts'
@@ -38,32 +38,6 @@ export function summariseCheckpoint(checkpoint: Checkpoint, model: MoeModel): Ch
     hasTokenizer: checkpoint.sideFiles.some(({ name }) => name === 'tokenizer.json'),
     problems: model.problems,
   }
-}
-
-/** One page of the tensor list; `filter` is a case-insensitive substring of name or role, '' matches all; beyond the end gives no rows. */
-export function listTensors(
-  checkpoint: Checkpoint,
-  model: MoeModel,
-  { filter, offset, limit }: { readonly filter: string; readonly offset: number; readonly limit: number },
-): TensorPage {
-  const wanted = filter.toLowerCase()
-  const matching = [...checkpoint.tensors.values()].filter(
-    ({ name }) =>
-      wanted === '' ||
-      name.toLowerCase().includes(wanted) ||
-      model.roles.get(name)?.includes(wanted) === true,
-  )
-  const rows = matching
-    .slice(offset, offset + limit)
-    .map(({ name, dtype, shape, sizeBytes, shardIndex }) => ({
-      name,
-      role: model.roles.get(name) ?? 'other',
-      dtype,
-      shape,
-      sizeBytes,
-      fileName: checkpoint.shards[shardIndex]?.fileName ?? '',
-    }))
-  return { totalCount: matching.length, rows }
 }
 
 function bytesByRole(checkpoint: Checkpoint, model: MoeModel): readonly RoleBytes[] {

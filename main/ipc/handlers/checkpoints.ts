@@ -18,12 +18,10 @@ export function checkpointHandlers(
       library.rememberCheckpoint(checkpointPath, summary)
       return { ...summary, displayPath: grants.display(checkpointPath) }
     },
-    'checkpoint.list_tensors': async ({ grantId, filter, offset, limit }) =>
+    'checkpoint.list_tensors': async ({ grantId, ...query }) =>
       host['checkpoint.list_tensors']({
         checkpointPath: await grants.resolve(grantId, 'checkpoint'),
-        filter,
-        offset,
-        limit,
+        ...query,
       }),
     'recipe.list': () => host['recipe.list']({}),
     'plan.scope': async ({ grantId, options }) =>

@@ -1,5 +1,6 @@
 /** The whole contract answered in the page, for looking at the window without an engine. Chosen by the page's query. */
 import type { RendererApi } from '../../../shared/contract/routes.ts'
+import type { TensorOrder, TensorRow } from '../../../shared/domain/checkpoint-summary.ts'
 import { AppError } from '../../../shared/errors/app-error.ts'
 import { createFakeApi, type FakeApi } from '../bridge/fake.ts'
 import {
@@ -58,10 +59,11 @@ export function createPreviewApi(query: URLSearchParams): RendererApi {
       }
       return checkpoint
     },
-    'checkpoint.list_tensors': ({ filter, offset, limit }) => {
+    'checkpoint.list_tensors': ({ filter, order, offset, limit }) => {
       tensors ??= previewTensors(size, Number(query.get('rows') ?? 0))
       const wanted = filter.toLowerCase()
-      const rows = wanted === '' ? tensors : tensors.filter(({ name }) => name.includes(wanted))
+      const found = wanted === '' ? tensors : tensors.filter(({ name }) => name.includes(wanted))
+      const rows = order === undefined ? found : previewSorted(found, order)
       return { totalCount: rows.length, rows: rows.slice(offset, offset + limit) }
     },
     'recipe.list': () => previewRecipes,
@@ -131,6 +133,13 @@ export function createPreviewApi(query: URLSearchParams): RendererApi {
 
 function outcomeOf(text: string | null): PreviewOutcome {
   return text === 'findings' || text === 'failed' ? text : 'clean'
+}
+
+/** Sizes by number, everything else by its text. */
+function previewSorted(rows: readonly TensorRow[], { by, isDescending }: TensorOrder): readonly TensorRow[] {
+  const sign = isDescending ? -1 : 1
+  if (by === 'bytes' || by === 'shape') return [...rows].sort((a, b) => sign * (a.sizeBytes - b.sizeBytes))
+  return [...rows].sort((a, b) => (a[by] === b[by] ? 0 : a[by] < b[by] ? -sign : sign))
 }
 
 function refusal(

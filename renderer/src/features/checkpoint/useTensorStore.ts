@@ -1,13 +1,16 @@
-/** The tensor list of the opened checkpoint, page by page. A new filter or checkpoint discards what is still on the way. */
+/** The tensor list of the opened checkpoint, page by page. A new filter, order or checkpoint discards what is still on the way. */
 import { defineStore } from 'pinia'
 import { ref, shallowRef } from 'vue'
 import type { GrantId } from '../../../../shared/domain/app-info.ts'
+import type { TensorColumn, TensorOrder } from '../../../../shared/domain/checkpoint-summary.ts'
 import { AppError, type SerialisedError } from '../../../../shared/errors/app-error.ts'
 import { request } from '../../bridge/api.ts'
-import { missingPages, PAGE_ROWS, type TensorPages } from './tensor-pages.ts'
+import { missingPages, nextOrder, PAGE_ROWS, type TensorPages } from './tensor-pages.ts'
 
 export const useTensorStore = defineStore('tensors', () => {
   const filter = ref('')
+  /** undefined = as in the shards. */
+  const order = shallowRef<TensorOrder>()
   const totalCount = ref(0)
   const isFresh = ref(false)
   const pages = shallowRef<TensorPages>(new Map())
@@ -20,6 +23,15 @@ export const useTensorStore = defineStore('tensors', () => {
     if (grantId === grant && filter.value === newFilter && isFresh.value) return
     grantId = grant
     filter.value = newFilter
+    await restart()
+  }
+
+  async function sortBy(column: TensorColumn): Promise<void> {
+    order.value = nextOrder(order.value, column)
+    await restart()
+  }
+
+  async function restart(): Promise<void> {
     generation += 1
     pending.clear()
     pages.value = new Map()
@@ -39,7 +51,8 @@ export const useTensorStore = defineStore('tensors', () => {
     pending.add(page)
     try {
       const window = { offset: page * PAGE_ROWS, limit: PAGE_ROWS }
-      const answer = await request('checkpoint.list_tensors', { grantId, filter: filter.value, ...window })
+      const query = { filter: filter.value, order: order.value, ...window }
+      const answer = await request('checkpoint.list_tensors', { grantId, ...query })
       if (mine !== generation) return
       totalCount.value = answer.totalCount
       pages.value = new Map(pages.value).set(page, answer.rows)
@@ -52,5 +65,5 @@ export const useTensorStore = defineStore('tensors', () => {
     }
   }
 
-  return { filter, totalCount, isFresh, pages, error, begin, show }
+  return { filter, order, totalCount, isFresh, pages, error, begin, sortBy, show }
 })

@@ -1,4 +1,4 @@
-/** Log lines of a run: joining what was fetched with what arrived meanwhile, and filtering by level. Pure. */
+/** Log lines of a run: joining what was fetched with what arrived meanwhile, and filtering by level and text. Pure. */
 import type { JobLogLine } from '../../../../shared/domain/job.ts'
 
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const
@@ -20,9 +20,20 @@ export function joinLog(fetched: readonly JobLogLine[], arrived: readonly JobLog
   return [...fetched, ...arrived].slice(-MAX_LOG_LINES)
 }
 
-export function linesAtLeast(lines: readonly JobLogLine[], level: LogLevel): readonly JobLogLine[] {
+/** Lines of the level or above that contain every word of `query`, in any case and order; '' = all. */
+export function filterLog(
+  lines: readonly JobLogLine[],
+  level: LogLevel,
+  query: string,
+): readonly JobLogLine[] {
   const least = LOG_LEVELS.indexOf(level)
-  return least <= 0 ? lines : lines.filter((line) => LOG_LEVELS.indexOf(line.level) >= least)
+  const words = query.toLowerCase().split(/\s+/).filter(Boolean)
+  if (least <= 0 && words.length === 0) return lines
+  return lines.filter((line) => {
+    if (LOG_LEVELS.indexOf(line.level) < least) return false
+    const message = line.message.toLowerCase()
+    return words.every((word) => message.includes(word))
+  })
 }
 
 export function logText(lines: readonly JobLogLine[]): string {

@@ -1,11 +1,8 @@
-/** What a user sees before deciding: totals must add up and the list must find what is searched. */
-import { beforeAll, describe, expect, test } from 'vitest'
+/** What a user sees before deciding: totals must add up. */
+import { beforeAll, expect, test } from 'vitest'
 import type { Checkpoint } from '../../../../../main/engine/checkpoint/checkpoint.ts'
 import { inspectText } from '../../../../../main/engine/checkpoint/inspect-text.ts'
-import {
-  listTensors,
-  summariseCheckpoint,
-} from '../../../../../main/engine/checkpoint/summarise-checkpoint.ts'
+import { summariseCheckpoint } from '../../../../../main/engine/checkpoint/summarise-checkpoint.ts'
 import type { MoeModel } from '../../../../../main/engine/models/moe-model.ts'
 import type { CheckpointSummary } from '../../../../../shared/domain/checkpoint-summary.ts'
 import { openSample } from '../../../../tools/open-sample.ts'
@@ -51,30 +48,6 @@ test('the sample in numbers', () => {
   ])
   expect(summary.sideFiles.map(({ fileName }) => fileName)).toContain('chat_template.jinja')
   expect(JSON.parse(JSON.stringify(summary))).toEqual(summary)
-})
-
-describe('the tensor list', () => {
-  const list = (filter: string, offset = 0, limit = 1000): ReturnType<typeof listTensors> =>
-    listTensors(checkpoint, model, { filter, offset, limit })
-
-  test('pages through everything', () => {
-    expect(list('').totalCount).toBe(124)
-    expect(list('', 120, 10).rows).toHaveLength(4)
-    expect(list('', 500, 10)).toEqual({ totalCount: 124, rows: [] })
-  })
-
-  test('filters by name without case, and by role', () => {
-    expect(list('A_LOG').rows.map(({ name, dtype, shape, role }) => [name, dtype, shape, role])).toEqual(
-      [0, 1, 2].map((layer) => [
-        `model.language_model.layers.${String(layer)}.linear_attn.A_log`,
-        'F32',
-        [8],
-        'linear_attention',
-      ]),
-    )
-    expect(list('vision').totalCount).toBe(33)
-    expect(list('(.*').totalCount).toBe(0)
-  })
 })
 
 test('text names layout, roles and problems', () => {

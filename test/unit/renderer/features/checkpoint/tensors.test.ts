@@ -3,7 +3,11 @@ import { beforeEach, describe, expect, it } from 'vitest'
 import { setApi } from '../../../../../renderer/src/bridge/api.ts'
 import { createFakeApi } from '../../../../../renderer/src/bridge/fake.ts'
 import { formatParameters } from '../../../../../renderer/src/features/checkpoint/format-parameters.ts'
-import { missingPages, rowAt } from '../../../../../renderer/src/features/checkpoint/tensor-pages.ts'
+import {
+  missingPages,
+  nextOrder,
+  rowAt,
+} from '../../../../../renderer/src/features/checkpoint/tensor-pages.ts'
 import { useTensorStore } from '../../../../../renderer/src/features/checkpoint/useTensorStore.ts'
 import type { TensorPage, TensorRow } from '../../../../../shared/domain/checkpoint-summary.ts'
 import { makeDeferred, makeGrant } from '../../snapshots.ts'
@@ -58,6 +62,30 @@ describe('useTensorStore', () => {
     await pending
     expect(store.totalCount).toBe(1)
     expect(rowAt(store.pages, 0)?.name).toBe('new')
+  })
+})
+
+describe('nextOrder', () => {
+  it('sizes begin with the largest, texts with the first; the third press gives the order up', () => {
+    const bytes = nextOrder(undefined, 'bytes')
+    expect(bytes).toEqual({ by: 'bytes', isDescending: true })
+    expect(nextOrder(bytes, 'bytes')).toEqual({ by: 'bytes', isDescending: false })
+    expect(nextOrder(nextOrder(bytes, 'bytes'), 'bytes')).toBeUndefined()
+    expect(nextOrder(bytes, 'name')).toEqual({ by: 'name', isDescending: false })
+  })
+
+  it('a new order fetches the list anew, from its beginning', async () => {
+    const api = createFakeApi({
+      'checkpoint.list_tensors': ({ order }) => ({
+        totalCount: 1,
+        rows: [row(order === undefined ? 'stored' : `${order.by} ${String(order.isDescending)}`)],
+      }),
+    })
+    setApi(api)
+    const store = useTensorStore()
+    await store.begin(grantId, '')
+    await store.sortBy('bytes')
+    expect(rowAt(store.pages, 0)?.name).toBe('bytes true')
   })
 })
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { joinLog, linesAtLeast, logText } from '../../../../../renderer/src/features/run/log-lines.ts'
+import { filterLog, joinLog, logText } from '../../../../../renderer/src/features/run/log-lines.ts'
 import type { JobId, JobLogLine } from '../../../../../shared/domain/job.ts'
 
 function line(timeMs: number, level: JobLogLine['level'] = 'info'): JobLogLine {
@@ -24,11 +24,23 @@ describe('joinLog', () => {
   })
 })
 
-describe('linesAtLeast', () => {
+describe('filterLog', () => {
   it('keeps the level and everything above it', () => {
     const lines = [line(1, 'debug'), line(2, 'warn'), line(3, 'error')]
-    expect(linesAtLeast(lines, 'warn').map(({ timeMs }) => timeMs)).toEqual([2, 3])
-    expect(linesAtLeast(lines, 'debug')).toHaveLength(3)
+    expect(filterLog(lines, 'warn', '').map(({ timeMs }) => timeMs)).toEqual([2, 3])
+    expect(filterLog(lines, 'debug', '')).toHaveLength(3)
+  })
+
+  it('finds words in any case and order, within the level', () => {
+    const said = (message: string, level: JobLogLine['level'] = 'info'): JobLogLine => ({
+      ...line(1, level),
+      message,
+    })
+    const lines = [said('Layer 12 on WebGPU'), said('layer 3 on cpu'), said('webgpu layer', 'debug')]
+    expect(filterLog(lines, 'info', ' webgpu  LAYER').map(({ message }) => message)).toEqual([
+      'Layer 12 on WebGPU',
+    ])
+    expect(filterLog(lines, 'debug', 'layer 4')).toEqual([])
   })
 })
 
