@@ -4,132 +4,133 @@
  * name, and continuing must give the bytes of an undisturbed run. Here a few positions; all with QUANTMILL_FAULTS=all (`npm run fault-test`).
  */
 import { existsSync } from 'node:fs'
-import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { beforeAll, describe, expect, test } from 'vitest'
-import { runJob } from '../../../main/host/jobs/run-job.ts'
-import type { JobEnvironment } from '../../../main/host/jobs/job-observer.ts'
-import { DEFAULT_RUN_OPTIONS } from '../../../shared/domain/run-options.ts'
-import { makeFaultyWorker, type WorkerFault } from '../../tools/faults/faulty-worker.ts'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { makeFaultyWorker } from '../../tools/faults/faulty-worker.ts'
+import {
+  contentsOf,
+  countCase,
+  EXHAUSTIVE_LIMIT,
+  expectContinues,
+  IS_EXHAUSTIVE,
+  outcomeOf,
+  positions,
+  printTally,
+  runFaulty,
+  runUndisturbed,
+  runWithWorkerFault,
+  SCENARIOS,
+  type Scenario,
+  type Undisturbed,
+  type WorkerName,
+} from '../../tools/faults/fault-runs.ts'
 import { installHostFault, type FaultKind } from '../../tools/faults/host-faults.ts'
-import { smallCheckpoint } from '../../tools/faults/small-checkpoint.ts'
-import { hashExport, silentObserver, TEST_ENVIRONMENT } from '../../tools/run-for-test.ts'
+import { TEST_ENVIRONMENT } from '../../tools/run-for-test.ts'
 import { temporaryFolder } from '../../tools/temporary-folder.ts'
 
-const IS_ALL = process.env['QUANTMILL_FAULTS'] === 'all'
-const RECIPE = 'nvfp4_experts_only_input_scale1-kv_fp8_cast'
 const CODES = { ENOSPC: 'DISK_FULL', EIO: 'WRITE_FAILED', EACCES: 'PERMISSION_DENIED' } as const
+const KINDS = ['ENOSPC', 'EIO', 'EACCES'] as const
+const COMMON_CALLS = ['mkdir', 'rm', 'open', 'appendFile', 'truncate', 'writeSync', 'writeFile', 'datasync']
+const LAST_CALLS = ['sync', 'copyFile', 'chmod', 'rename']
+/** Positions in `npm test`; a calibrated run takes longer. */
+const SAMPLED = { 'without data': 4, calibrated: 1 } as const
+const SAMPLED_KINDS = { 'without data': KINDS, calibrated: ['ENOSPC'] } as const
 
-let checkpointPath = ''
-let undisturbed: Record<string, string> = {}
-/** Calls of an undisturbed run: of this process by name, of the worker by number. */
-let hostCalls: readonly string[] = []
-let workerWrites = 0
-let workerReads = 0
+afterAll(printTally)
 
-function run(outputPath: string, environment: JobEnvironment, canResume = false): Promise<unknown> {
-  const options = { ...DEFAULT_RUN_OPTIONS, recipe: RECIPE, workers: 1, maxShardSizeBytes: 1_000_000 }
-  const request = { checkpointPath, outputPath, options, canResume }
-  return runJob(request, environment, silentObserver())
-}
-
-async function withWorker(folder: string, fault: WorkerFault) {
-  const worker = await makeFaultyWorker(folder, 'export', fault)
-  return { worker, environment: { ...TEST_ENVIRONMENT, exportWorkerFile: worker.file } }
-}
-
-/** What the export holds besides what is equal in every run. */
-async function contents(outputPath: string): Promise<Record<string, string>> {
-  return { ...(await hashExport(outputPath)), own: (await readdir(join(outputPath, 'quantmill'))).join() }
-}
-
-async function expectContinued(folder: string, outputPath: string): Promise<void> {
-  await run(outputPath, TEST_ENVIRONMENT, true)
-  expect(await contents(outputPath)).toEqual(undisturbed)
-  expect((await readdir(folder)).filter((name) => !name.startsWith('faulty-'))).toEqual(['export'])
-}
-
-beforeAll(async () => {
-  checkpointPath = await smallCheckpoint()
-  const folder = await temporaryFolder()
-  const outputPath = join(folder, 'export')
-  const never = { at: -1, kind: 'EIO' } as const
-  const { worker, environment } = await withWorker(folder, { ...never, call: 'writeSync' })
-  const faults = installHostFault({ ...never, folder })
-  await run(outputPath, environment).finally(() => {
-    faults.remove()
+describe.each(Object.keys(SCENARIOS) as Scenario[])('a run %s', (scenario) => {
+  let undisturbed: Undisturbed
+  beforeAll(async () => {
+    undisturbed = await runUndisturbed(scenario)
   })
-  hostCalls = [...faults.calls]
-  workerWrites = worker.calls()
-  undisturbed = await contents(outputPath)
-  const second = await temporaryFolder()
-  const reading = await withWorker(second, { ...never, call: 'readSync' })
-  await run(join(second, 'export'), reading.environment)
-  workerReads = reading.worker.calls()
-})
+  const sampled = SAMPLED[scenario]
+  const kinds = IS_EXHAUSTIVE ? KINDS : SAMPLED_KINDS[scenario]
+  const workers: readonly WorkerName[] = scenario === 'calibrated' ? ['export', 'device'] : ['export']
 
-/** All of them, or the first, the last and some between. */
-function positions(count: number, sampled: number): readonly number[] {
-  if (IS_ALL) return Array.from({ length: count }, (_, index) => index)
-  return [
-    ...new Set(
-      Array.from({ length: sampled }, (_, step) => Math.round((step * (count - 1)) / (sampled - 1))),
-    ),
-  ]
-}
-
-test('the calls of an undisturbed run are seen', () => {
-  expect(new Set(hostCalls)).toEqual(
-    new Set([
-      'mkdir',
-      'rm',
-      'open',
-      'appendFile',
-      'truncate',
-      'writeSync',
-      'writeFile',
-      'datasync',
-      'sync',
-      'copyFile',
-      'chmod',
-      'rename',
-    ]),
-  )
-  expect(workerWrites).toBeGreaterThan(30)
-  expect(workerReads).toBeGreaterThan(20)
-})
-
-describe.each(['ENOSPC', 'EIO', 'EACCES'] as const)('%s', (kind) => {
-  test('at calls of the host', { timeout: 1_800_000 }, async () => {
-    for (const at of positions(hostCalls.length, 4)) await failAtHost(at, kind)
+  test('its calls are seen', () => {
+    expect(new Set(undisturbed.hostCalls)).toEqual(new Set([...COMMON_CALLS, ...LAST_CALLS]))
+    const { workerCalls } = undisturbed
+    expect(workerCalls['export writeSync']).toBeGreaterThan(30)
+    // Without data the device worker is not started; with data it reads the experts, spills states and keeps one layer boundary.
+    const isCalibrated = scenario === 'calibrated'
+    expect(workerCalls[`${isCalibrated ? 'device' : 'export'} readSync`]).toBeGreaterThan(20)
+    expect(workerCalls['device writeSync'] > 5).toBe(isCalibrated)
   })
 
-  test('at writes of a worker', { timeout: 1_800_000 }, async () => {
-    for (const at of positions(workerWrites, 2)) {
+  test.each(kinds)('%s at calls of the host', EXHAUSTIVE_LIMIT, async (kind) => {
+    for (const at of positions(undisturbed.hostCalls.length, sampled)) {
+      await failAtHost(scenario, undisturbed, at, kind)
+      countCase(`${scenario}: ${kind} at a call of the host`)
+    }
+  })
+
+  test.each(kinds)('%s at writes of a worker', EXHAUSTIVE_LIMIT, async (kind) => {
+    for (const worker of workers) {
+      for (const at of positions(undisturbed.workerCalls[`${worker} writeSync`], Math.ceil(sampled / 2))) {
+        const where = `${worker} worker, write ${String(at)}`
+        const { outputPath, outcome } = await runWithWorkerFault(scenario, undisturbed, worker, {
+          call: 'writeSync',
+          at,
+          kind,
+        })
+        expect(outcome, where).toMatchObject({ code: CODES[kind] })
+        await expectContinues(scenario, undisturbed, outputPath, where)
+        countCase(`${scenario}: ${kind} at a write of the ${worker} worker`)
+      }
+    }
+  })
+
+  test('writes that are shorter than asked are completed', EXHAUSTIVE_LIMIT, async () => {
+    const hostWrites = undisturbed.hostCalls.flatMap((name, at) => (name === 'writeSync' ? [at] : []))
+    for (const index of positions(hostWrites.length, Math.ceil(sampled / 2))) {
       const folder = await temporaryFolder()
       const outputPath = join(folder, 'export')
-      const { environment } = await withWorker(folder, {
-        call: 'writeSync',
-        at,
-        kind,
+      const faults = installHostFault({ folder, at: hostWrites[index] ?? -1, kind: 'short' })
+      await runFaulty(scenario, undisturbed.checkpointPath, outputPath).finally(() => {
+        faults.remove()
       })
-      await expect(run(outputPath, environment), `write ${String(at)}`).rejects.toMatchObject({
-        code: CODES[kind],
-      })
-      expect(existsSync(outputPath)).toBe(false)
-      await expectContinued(folder, outputPath)
+      expect(await contentsOf(outputPath)).toEqual(undisturbed.contents)
+      countCase(`${scenario}: short write of the host`)
+    }
+    for (const worker of workers) {
+      for (const at of positions(undisturbed.workerCalls[`${worker} writeSync`], Math.ceil(sampled / 2))) {
+        const fault = { call: 'writeSync', at, kind: 'short' } as const
+        const { outputPath, outcome } = await runWithWorkerFault(scenario, undisturbed, worker, fault)
+        expect(outcome).toBe('done')
+        expect(await contentsOf(outputPath)).toEqual(undisturbed.contents)
+        countCase(`${scenario}: short write of the ${worker} worker`)
+      }
+    }
+  })
+
+  test('reads that fail end the run, reads that are short do not', EXHAUSTIVE_LIMIT, async () => {
+    for (const worker of workers) {
+      for (const at of positions(undisturbed.workerCalls[`${worker} readSync`], Math.ceil(sampled / 2))) {
+        const where = `${worker} worker, read ${String(at)}`
+        const failing = { call: 'readSync', at, kind: 'EIO' } as const
+        const { outputPath, outcome } = await runWithWorkerFault(scenario, undisturbed, worker, failing)
+        expect(outcome, where).toMatchObject({ code: 'READ_FAILED' })
+        expect(existsSync(outputPath), where).toBe(false)
+        const short = await makeFaultyWorker(await temporaryFolder(), worker, { ...failing, kind: 'short' })
+        const environment = { ...TEST_ENVIRONMENT, [`${worker}WorkerFile`]: short.file }
+        await runFaulty(scenario, undisturbed.checkpointPath, outputPath, environment, true)
+        expect(await contentsOf(outputPath), where).toEqual(undisturbed.contents)
+        countCase(`${scenario}: failed and short read of the ${worker} worker`)
+      }
     }
   })
 })
 
-async function failAtHost(at: number, kind: Exclude<FaultKind, 'short'>): Promise<void> {
+async function failAtHost(
+  scenario: Scenario,
+  undisturbed: Undisturbed,
+  at: number,
+  kind: Exclude<FaultKind, 'short' | 'kill'>,
+): Promise<void> {
   const folder = await temporaryFolder()
   const outputPath = join(folder, 'export')
   const faults = installHostFault({ folder, at, kind })
-  const outcome = await run(outputPath, TEST_ENVIRONMENT).then(
-    () => 'done',
-    (error: unknown) => error,
-  )
+  const outcome = await outcomeOf(runFaulty(scenario, undisturbed.checkpointPath, outputPath))
   faults.remove()
   // How often the journal is written depends on time, so a number at the end may not be reached.
   const call = faults.calls[at] ?? 'not reached'
@@ -137,41 +138,9 @@ async function failAtHost(at: number, kind: Exclude<FaultKind, 'short'>): Promis
   if (outcome === 'done') {
     // What only tidies up, or makes a name durable that is there already, does not undo an export that is complete.
     expect(['rm', 'sync', 'not reached'], where).toContain(call)
-    expect(await contents(outputPath), where).toEqual(undisturbed)
+    expect(await contentsOf(outputPath), where).toEqual(undisturbed.contents)
     return
   }
   expect(outcome, `${where}: ${String(outcome)}`).toMatchObject({ code: CODES[kind] })
-  expect(existsSync(outputPath), where).toBe(false)
-  await expectContinued(folder, outputPath)
+  await expectContinues(scenario, undisturbed, outputPath, where)
 }
-
-test('writes that are shorter than asked are completed', { timeout: 1_800_000 }, async () => {
-  const hostWrites = hostCalls.flatMap((name, at) => (name === 'writeSync' ? [at] : []))
-  for (const index of positions(hostWrites.length, 2)) {
-    const folder = await temporaryFolder()
-    const faults = installHostFault({ folder, at: hostWrites[index] ?? -1, kind: 'short' })
-    await run(join(folder, 'export'), TEST_ENVIRONMENT).finally(() => {
-      faults.remove()
-    })
-    expect(await contents(join(folder, 'export'))).toEqual(undisturbed)
-  }
-  for (const at of positions(workerWrites, 2)) {
-    const folder = await temporaryFolder()
-    const { environment } = await withWorker(folder, { call: 'writeSync', at, kind: 'short' })
-    await run(join(folder, 'export'), environment)
-    expect(await contents(join(folder, 'export'))).toEqual(undisturbed)
-  }
-})
-
-test('reads that fail end the run, reads that are short do not', { timeout: 1_800_000 }, async () => {
-  for (const at of positions(workerReads, 2)) {
-    const folder = await temporaryFolder()
-    const outputPath = join(folder, 'export')
-    const failing = await withWorker(folder, { call: 'readSync', at, kind: 'EIO' })
-    await expect(run(outputPath, failing.environment)).rejects.toMatchObject({ code: 'READ_FAILED' })
-    expect(existsSync(outputPath)).toBe(false)
-    const short = await withWorker(folder, { call: 'readSync', at: 0, kind: 'short' })
-    await run(outputPath, short.environment, true)
-    expect(await contents(outputPath)).toEqual(undisturbed)
-  }
-})

@@ -16,7 +16,9 @@ export interface WorkerFault {
 export interface FaultyWorker {
   readonly file: string
   /** Calls of this name in all threads so far. */
-  calls(): number
+  readonly calls: () => number
+  /** Whether a thread has come to the call that goes wrong. */
+  readonly hasHappened: () => boolean
 }
 
 /** `folder` is for the script and what it counts. */
@@ -40,10 +42,9 @@ fs.${call} = (descriptor, bytes, from, length, position) => {
   fs.writevSync(counter, [new Uint8Array(1)])
   if (calls++ !== ${String(at)}) return real(descriptor, bytes, from, length, position)
   const kind = ${JSON.stringify(kind)}
-  if (kind === 'exit' || (kind === 'exit once' && !fs.existsSync(${JSON.stringify(marker)}))) {
-    fs.closeSync(fs.openSync(${JSON.stringify(marker)}, 'w'))
-    process.exit(9)
-  }
+  const isFirst = !fs.existsSync(${JSON.stringify(marker)})
+  fs.closeSync(fs.openSync(${JSON.stringify(marker)}, 'w'))
+  if (kind === 'exit' || (kind === 'exit once' && isFirst)) process.exit(9)
   if (kind === 'exit once') return real(descriptor, bytes, from, length, position)
   if (kind === 'short') return real(descriptor, bytes, from, Math.max(1, Math.floor(length / 2)), position)
   throw Object.assign(new Error(kind + ': injected, ${call}'), { code: kind, syscall: '${call}' })
@@ -52,5 +53,9 @@ syncBuiltinESMExports()
 await import(${JSON.stringify(pathToFileURL(built).href)})
 `
   await writeFile(file, script)
-  return { file, calls: () => (existsSync(counted) ? statSync(counted).size : 0) }
+  return {
+    file,
+    calls: () => (existsSync(counted) ? statSync(counted).size : 0),
+    hasHappened: () => existsSync(marker),
+  }
 }

@@ -1,12 +1,13 @@
 /**
  * The file layer of this process with one call that goes wrong: everything that changes files below a folder is counted, and the call of a
- * given number fails as a disk would let it fail, or writes less than asked. Lies directly on Node's modules, so that no code path can pass it by.
+ * given number fails as a disk would let it fail, writes less than asked, or is the last thing the process comes to. Lies directly on Node's
+ * modules, so that no code path can pass it by. Imports nothing but those, since it is also loaded into processes of their own.
  */
 import fs from 'node:fs'
 import fsp, { type FileHandle } from 'node:fs/promises'
 import { syncBuiltinESMExports } from 'node:module'
 
-export type FaultKind = 'ENOSPC' | 'EIO' | 'EACCES' | 'short'
+export type FaultKind = 'ENOSPC' | 'EIO' | 'EACCES' | 'short' | 'kill'
 
 export interface HostFault {
   /** Calls on files below this folder count. */
@@ -32,7 +33,7 @@ function opensForWriting(flags: string | number | undefined): boolean {
   return flags !== undefined && flags !== 'r'
 }
 
-const PATH_CALLS = ['mkdir', 'rm', 'rename', 'copyFile', 'writeFile'] as const
+const PATH_CALLS = ['mkdir', 'rm', 'rename', 'copyFile', 'writeFile', 'truncate'] as const
 const HANDLE_CALLS = ['truncate', 'appendFile', 'sync', 'datasync', 'chmod'] as const
 type Call = (...args: never[]) => Promise<unknown>
 
@@ -46,6 +47,7 @@ export function installHostFault({ folder, at, kind }: HostFault): InstalledFaul
     calls.push(call)
     if (calls.length - 1 !== at) return false
     if (kind === 'short') return true
+    if (kind === 'kill') process.kill(process.pid, 'SIGKILL')
     throw failure(kind, call)
   }
   const isBelow = (path: unknown): boolean => typeof path === 'string' && path.startsWith(folder)
