@@ -23,7 +23,7 @@ import {
   writeSmallFile,
   type OutputFolder,
 } from './output-folder.ts'
-import { runRecordPath, writeRunRecord } from './run-record.ts'
+import { readRunRecord, runRecordPath, writeRunRecord } from './run-record.ts'
 
 export interface WorkFolder {
   readonly shards: readonly FileHandle[]
@@ -64,7 +64,7 @@ export async function openWorkFolder(
   const read = request.canResume === true ? await readJournal(journalPath(output)) : undefined
   if (read !== undefined) {
     checkIdentity(journalPath(output), read.identity, identity)
-    const continued = await whileLocked(output, () => continueWork(output, plan, read))
+    const continued = await whileLocked(output, () => continueWork(output, plan, read, request))
     if (continued !== undefined) return continued
   }
   await createPartial(output)
@@ -98,19 +98,22 @@ function endings(
 ): Pick<WorkFolder, 'finish' | 'close'> {
   return {
     finish: async () => {
+      // The journal last: as long as it is there, a kill costs nothing.
+      const paths = [runRecordPath(output.partialPath), journalPath(output)]
+      let restore = (): Promise<void> => Promise.resolve()
       try {
         await journal.close()
         for (const name of BOUNDARY_FILES) await rm(join(ownFolder(output), name), { force: true })
-        // The journal last: as long as it is there, a kill costs nothing.
-        const paths = [runRecordPath(output.partialPath), journalPath(output)]
         const kept = await Promise.all(paths.map(async (path) => ({ path, bytes: await readFile(path) })))
-        await unlock()
-        for (const path of paths) await rm(path)
-        return async () => {
+        restore = async () => {
           // Best effort: without it the next run starts anew.
           for (const { path, bytes } of kept) await writeSmallFile(path, bytes).catch(() => undefined)
         }
+        await unlock()
+        for (const path of paths) await rm(path)
+        return restore
       } catch (error: unknown) {
+        await restore()
         throw fromFsError(error, output.partialPath, 'write')
       }
     },
@@ -149,6 +152,7 @@ async function continueWork(
   output: OutputFolder,
   plan: ExportPlan,
   read: ReadJournal,
+  request: HostStartRequest,
 ): Promise<OpenFiles | undefined> {
   const shards: FileHandle[] = []
   try {
@@ -159,6 +163,10 @@ async function continueWork(
         return undefined
       }
       shards.push(handle)
+    }
+    // A kill between the two removals of `finish` leaves the journal alone.
+    if ((await readRunRecord(output.partialPath)) === undefined) {
+      await writeRunRecord(output.partialPath, request, plan.tasks.length)
     }
     const journal = await Journal.reopen(journalPath(output), read.validBytes, () => syncAll(shards))
     return { shards, journal, finished: read.tasks, boundaries: read.boundaries }

@@ -33,7 +33,7 @@ const KINDS = ['ENOSPC', 'EIO', 'EACCES'] as const
 const COMMON_CALLS = ['mkdir', 'rm', 'open', 'appendFile', 'truncate', 'writeSync', 'writeFile', 'datasync']
 const LAST_CALLS = ['sync', 'copyFile', 'chmod', 'rename']
 /** Positions in `npm test`; a calibrated run takes longer. */
-const SAMPLED = { 'without data': 4, calibrated: 1 } as const
+const SAMPLED = { 'without data': 3, calibrated: 1 } as const
 const SAMPLED_KINDS = { 'without data': KINDS, calibrated: ['ENOSPC'] } as const
 
 afterAll(printTally)
@@ -120,6 +120,20 @@ describe.each(Object.keys(SCENARIOS) as Scenario[])('a run %s', (scenario) => {
     }
   })
 })
+
+test.each(['lock', 'run.json', 'journal.jsonl'])(
+  'a run that cannot remove %s is not finished yet',
+  async (removalOf) => {
+    const undisturbed = await runUndisturbed('without data')
+    const folder = await temporaryFolder()
+    const outputPath = join(folder, 'export')
+    const faults = installHostFault({ folder, at: { removalOf }, kind: 'EIO' })
+    const outcome = await outcomeOf(runFaulty('without data', undisturbed.checkpointPath, outputPath))
+    faults.remove()
+    expect(outcome).toMatchObject({ code: 'WRITE_FAILED' })
+    await expectContinues('without data', undisturbed, outputPath, removalOf)
+  },
+)
 
 async function failAtHost(
   scenario: Scenario,

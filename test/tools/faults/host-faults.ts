@@ -6,14 +6,15 @@
 import fs from 'node:fs'
 import fsp, { type FileHandle } from 'node:fs/promises'
 import { syncBuiltinESMExports } from 'node:module'
+import { basename } from 'node:path'
 
 export type FaultKind = 'ENOSPC' | 'EIO' | 'EACCES' | 'short' | 'kill'
 
 export interface HostFault {
   /** Calls on files below this folder count. */
   readonly folder: string
-  /** Number of the call, from 0. */
-  readonly at: number
+  /** Number of the call, from 0; or the first removal of a file of this name. */
+  readonly at: number | { readonly removalOf: string }
   readonly kind: FaultKind
 }
 
@@ -40,12 +41,18 @@ type Call = (...args: never[]) => Promise<unknown>
 /** One at a time; remove it before the next. */
 export function installHostFault({ folder, at, kind }: HostFault): InstalledFaults {
   const calls: string[] = []
+  let hasHappened = false
   const descriptors = new Set<number>()
   const original = { ...fsp, writeSync: fs.writeSync }
   /** True when this call is to write less; throws when it is to fail. */
-  const count = (call: string): boolean => {
+  const count = (call: string, path?: unknown): boolean => {
     calls.push(call)
-    if (calls.length - 1 !== at) return false
+    const isHere =
+      typeof at === 'number'
+        ? calls.length - 1 === at
+        : call === 'rm' && typeof path === 'string' && basename(path) === at.removalOf
+    if (!isHere || hasHappened) return false
+    hasHappened = true
     if (kind === 'short') return true
     if (kind === 'kill') process.kill(process.pid, 'SIGKILL')
     throw failure(kind, call)
@@ -74,7 +81,7 @@ export function installHostFault({ folder, at, kind }: HostFault): InstalledFaul
   for (const name of PATH_CALLS) {
     const real = original[name] as Call
     const replacement = async (...args: never[]): Promise<unknown> => {
-      if (args.some(isBelow)) count(name)
+      if (args.some(isBelow)) count(name, args[0])
       return real(...args)
     }
     Object.assign(fsp, { [name]: replacement })
