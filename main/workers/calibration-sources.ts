@@ -5,51 +5,51 @@ import type { UploadSource } from '../engine/calibration/resident/uploads.ts'
 import type { WeightReader } from '../engine/calibration/weight-reader.ts'
 import { DescriptorReader } from '../engine/io/node/descriptor-reader.ts'
 import type { GraphRuntime } from '../engine/onnx/graph-runtime.ts'
+import { CopiedTensorReader, type CopiedTensor } from './copied-tensors.ts'
 import { PrefetchingUploads, type LoadTimes } from './prefetching-uploads.ts'
 import { SharedWeightReader } from './shared-weight-reader.ts'
 
 type CountingReader = WeightReader & { readonly bytesRead: number; close?: () => void }
 
+export interface SourceOptions {
+  readonly descriptors: readonly number[]
+  readonly unitPort?: MessagePort | undefined
+  /** Tensors outside the layers that the export has already. Default: none. */
+  readonly copies?: readonly CopiedTensor[] | undefined
+}
+
 /** On a slow core one converts 0.5 GB/s, and a GPU takes more than 1; the rest of the cores belongs to the export. */
 const MAX_HELPERS = 4
 
 export class CalibrationSources {
-  readonly reader: CountingReader
+  readonly reader: WeightReader
   readonly uploads: (UploadSource & PrefetchingUploads) | undefined
-  private readonly descriptors: readonly number[]
-  private readonly unitPort: MessagePort | undefined
-  private plain: CountingReader | undefined
+  private readonly options: SourceOptions
+  private readonly counted: CountingReader[] = []
+  private plain: WeightReader | undefined
 
-  private constructor(
-    descriptors: readonly number[],
-    unitPort: MessagePort | undefined,
-    uploads: PrefetchingUploads | undefined,
-  ) {
-    this.descriptors = descriptors
-    this.unitPort = unitPort
+  private constructor(options: SourceOptions, uploads: PrefetchingUploads | undefined) {
+    this.options = options
     this.uploads = uploads
-    this.reader = uploads === undefined ? this.makeReader() : new DescriptorReader(descriptors)
+    this.reader =
+      uploads === undefined ? this.makeReader() : this.count(new DescriptorReader(options.descriptors))
   }
 
   static async create(
     { device, resident }: GraphRuntime,
-    {
-      descriptors,
-      unitPort,
-    }: { readonly descriptors: readonly number[]; readonly unitPort?: MessagePort | undefined },
+    options: SourceOptions,
     loaderFile: string,
   ): Promise<CalibrationSources> {
-    if (device === 'cpu' || resident === undefined) {
-      return new CalibrationSources(descriptors, unitPort, undefined)
-    }
+    if (device === 'cpu' || resident === undefined) return new CalibrationSources(options, undefined)
+    const { descriptors, unitPort } = options
     const acceptsHalf = await resident.acceptsHalf()
     const threads = Math.max(1, Math.min(MAX_HELPERS, Math.floor(availableParallelism() / 4)))
     const uploads = new PrefetchingUploads({ loaderFile, descriptors, acceptsHalf, threads, unitPort })
-    return new CalibrationSources(descriptors, unitPort, uploads)
+    return new CalibrationSources(options, uploads)
   }
 
   get bytesRead(): number {
-    return this.reader.bytesRead + (this.uploads?.bytesRead ?? 0) + (this.plain?.bytesRead ?? 0)
+    return this.counted.reduce((sum, { bytesRead }) => sum + bytesRead, this.uploads?.bytesRead ?? 0)
   }
 
   get loadTimes(): LoadTimes {
@@ -66,13 +66,21 @@ export class CalibrationSources {
   /** Also ends a read that waits for memory of the host. */
   close(): void {
     this.uploads?.close()
-    this.reader.close?.()
-    this.plain?.close?.()
+    for (const reader of this.counted) reader.close?.()
   }
 
-  private makeReader(): CountingReader {
-    return this.unitPort === undefined
-      ? new DescriptorReader(this.descriptors)
-      : new SharedWeightReader(this.unitPort, this.descriptors)
+  private makeReader(): WeightReader {
+    const { descriptors, unitPort } = this.options
+    return this.count(
+      unitPort === undefined
+        ? new DescriptorReader(descriptors)
+        : new SharedWeightReader(unitPort, descriptors),
+    )
+  }
+
+  private count(reader: CountingReader): WeightReader {
+    this.counted.push(reader)
+    const { copies = [] } = this.options
+    return copies.length === 0 ? reader : new CopiedTensorReader(reader, copies)
   }
 }

@@ -17,6 +17,7 @@ import type { FileSeal } from '../engine/io/node/boundary-file.ts'
 import type { DeviceKind } from '../engine/onnx/graph-runtime.ts'
 import type { Comparison } from '../engine/quality/measure-models.ts'
 import type { MessagePort } from 'node:worker_threads'
+import type { CopiedTensor } from './copied-tensors.ts'
 
 /** Where hidden states lie on this side of the bus. */
 export interface StatePlaces {
@@ -42,6 +43,8 @@ export interface StartCalibration {
   readonly model: MoeModel
   /** Open source files by shard index; the host closes them after the worker has ended. */
   readonly descriptors: readonly number[]
+  /** Tensors outside the layers that are read from the export instead. Default: none. */
+  readonly copies?: readonly CopiedTensor[] | undefined
   readonly batches: readonly TokenBatch[]
   /** Where bytes go for export when they have been used (unit-protocol.ts); undefined = nowhere. Transferred. */
   readonly unitPort?: MessagePort | undefined

@@ -1,6 +1,6 @@
 /**
  * Weight reader of the device worker during a run: reads a unit into memory lent by the host and, once the forward pass is done with it,
- * hands the memory on for export. So every byte of a layer is read from disk once. Other units stay private unless they say otherwise.
+ * hands the memory on for export. So every byte of a layer is read from disk once. Units outside the layers stay private.
  */
 import type { MessagePort } from 'node:worker_threads'
 import { AppError } from '../../shared/errors/app-error.ts'
@@ -11,6 +11,7 @@ import type { TensorSlice } from '../engine/checkpoint/checkpoint.ts'
 import { readFully } from '../engine/io/node/read-fully.ts'
 
 interface Filled {
+  readonly layerIndex: number
   readonly buffer: SharedArrayBuffer
   readonly ranges: readonly FilledRange[]
 }
@@ -39,11 +40,12 @@ export class SharedWeightReader implements WeightReader {
 
   async read(unit: WeightUnit): Promise<readonly Uint8Array[]> {
     const { ranges, sizeBytes } = layOutUnit(unit.slices)
-    const isShared = isHandedOn(unit)
-    const buffer = isShared ? await this.borrow(sizeBytes) : new SharedArrayBuffer(Math.max(8, sizeBytes))
+    const { layerIndex } = unit
+    const buffer =
+      layerIndex === undefined ? new SharedArrayBuffer(Math.max(8, sizeBytes)) : await this.borrow(sizeBytes)
     const views = ranges.map((range) => new Uint8Array(buffer, range.bufferOffsetBytes, range.sizeBytes))
     for (const [index, view] of views.entries()) this.fill(view, unit.slices[index])
-    if (isShared) this.filled.set(unit, { buffer, ranges })
+    if (layerIndex !== undefined) this.filled.set(unit, { layerIndex, buffer, ranges })
     return views
   }
 
@@ -51,7 +53,7 @@ export class SharedWeightReader implements WeightReader {
     const filled = this.filled.get(unit)
     if (filled === undefined) return
     this.filled.delete(unit)
-    this.send({ kind: 'unit_filled', layerIndex: unit.layerIndex, ...filled })
+    this.send({ kind: 'unit_filled', ...filled })
   }
 
   /** Also ends a read that waits for memory: the host lends none any more. */
@@ -78,10 +80,6 @@ export class SharedWeightReader implements WeightReader {
   private send(message: UnitRequest): void {
     this.port.postMessage(message)
   }
-}
-
-function isHandedOn({ layerIndex, isHandedOn = layerIndex !== undefined }: WeightUnit): boolean {
-  return isHandedOn
 }
 
 function stopped(): AppError {

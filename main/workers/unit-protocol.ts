@@ -15,8 +15,7 @@ export type UnitRequest =
   | { readonly kind: 'memory_wanted'; readonly sizeBytes: number }
   | {
       readonly kind: 'unit_filled'
-      /** undefined: a tensor outside the layers. */
-      readonly layerIndex: number | undefined
+      readonly layerIndex: number
       readonly buffer: SharedArrayBuffer
       readonly ranges: readonly FilledRange[]
     }

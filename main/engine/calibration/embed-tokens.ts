@@ -8,8 +8,6 @@ import { rowSlice } from './weight-units.ts'
 /** Rows between two wanted ones that are read along: one larger read is cheaper than two small ones. */
 const MAX_GAP_ROWS = 4
 const MAX_UNIT_BYTES = 32 * 1024 * 1024
-/** From this share of the rows on, a table that fits a unit is read whole, because then the export need not read it again. */
-const WHOLE_SHARE = 1 / 4
 
 /** Takes the hidden state of token `position` of micro-batch `index`; the vector is valid during the call. */
 type StateSink = (index: number, position: number, vector: Float32Array) => void
@@ -60,18 +58,9 @@ export interface EmbeddingUnit {
   readonly firsts: readonly number[]
 }
 
-/**
- * Units of bounded size that together hold the rows `ids` of `embedding` [V, H], in ascending order; rows of small gaps are included. A small
- * table of which many rows are wanted is one unit, which is handed on.
- */
+/** Units of bounded size that together hold the rows `ids` of `embedding` [V, H], in ascending order; rows of small gaps are included. */
 export function embeddingUnits(embedding: TensorSlice, ids: Iterable<number>): readonly EmbeddingUnit[] {
   const runs = rowRuns([...new Set(ids)].sort((a, b) => a - b))
-  const [rowCount = 1] = embedding.shape
-  const wantedRows = runs.reduce((sum, { count }) => sum + count, 0)
-  if (embedding.sizeBytes <= MAX_UNIT_BYTES && wantedRows >= WHOLE_SHARE * rowCount) {
-    const whole = { layerIndex: undefined, label: 'embedding', slices: [embedding], isHandedOn: true }
-    return [{ unit: whole, firsts: [0] }]
-  }
   const units: EmbeddingUnit[] = []
   let next = 0
   while (next < runs.length) {

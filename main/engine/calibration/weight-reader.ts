@@ -4,8 +4,6 @@ import type { TensorSlice } from '../checkpoint/checkpoint.ts'
 export interface WeightUnit {
   /** undefined for embedding, final norm and lm_head. */
   readonly layerIndex: number | undefined
-  /** Whether an export can use the bytes. Absent = units of layers are handed on, others are not. */
-  readonly isHandedOn?: boolean
   /** For messages: `layer 3: mixer`. */
   readonly label: string
   readonly slices: readonly TensorSlice[]

@@ -10,6 +10,7 @@ import { AppError } from '../../../shared/errors/app-error.ts'
 import type { CalibrationData } from '../../engine/calibration/data/calibration-input.ts'
 import type { TokenBatch } from '../../engine/calibration/hidden-states.ts'
 import { parseAmaxDump } from '../../engine/calibration/amax-dump.ts'
+import { globalSlices } from '../../engine/calibration/weight-units.ts'
 import { mergeStats, EMPTY_STATS, type CalibrationStats } from '../../engine/calibration/stats.ts'
 import { readCalibrationFiles } from '../../engine/io/node/calibration-files.ts'
 import { byteView } from '../../engine/tensor/byte-view.ts'
@@ -19,6 +20,7 @@ import type { HostStartRequest } from '../host-api.ts'
 import { DeviceClient } from '../pool/device-client.ts'
 import { chooseDevice } from '../pool/probe-devices.ts'
 import { UnitExchange } from '../pool/unit-exchange.ts'
+import { copyTensors } from './copy-tensors.ts'
 import {
   countShort,
   coverExperts,
@@ -43,6 +45,7 @@ const SCRATCH_NAME = 'hidden-states.scratch'
 interface Stage {
   readonly client: DeviceClient
   readonly exchange: UnitExchange
+  readonly sweep: ExportSweep
   readonly observer: JobObserver
   readonly prepared: PreparedRun
   readonly work: WorkFolder
@@ -75,7 +78,7 @@ export async function calibrateAndExport(
   }, CANCEL_POLL_MS)
   const boundaries = new CalibrationBoundaries(work, device)
   try {
-    const stage = { client, exchange, observer, prepared, work, boundaries }
+    const stage = { client, exchange, sweep, observer, prepared, work, boundaries }
     const { tokenCount, before, ...started } = await startCalibration(stage, request, descriptors)
     observer.log('info', `calibrating on ${device} with ${String(tokenCount)} tokens`)
     const stats = await runLayers(stage, before, started.coverageSearch === undefined ? 0 : 1)
@@ -128,7 +131,7 @@ async function startCalibration(
   request: HostStartRequest,
   descriptors: readonly number[],
 ): Promise<Started> {
-  const { client, exchange, observer, prepared, work, boundaries } = stage
+  const { client, exchange, sweep, observer, prepared, work, boundaries } = stage
   const { options } = request
   const { model } = prepared
   const shouldObserveChannels = options.statistics === 'full'
@@ -143,9 +146,12 @@ async function startCalibration(
   }
   const covered = await coverData(stage, request, data.batch, { descriptors, states })
   const batch = covered?.batch ?? data.batch
+  const { embedding, norm } = globalSlices(model)
+  const outputs = work.shards.map(({ fd }) => fd)
   const { tokenCount, ...begun } = await client.startCalibration({
     model,
     descriptors,
+    copies: await copyTensors(sweep, prepared.plan, [embedding, norm], outputs),
     batches: [batch],
     shouldObserveChannels,
     percentile: prepared.plan.percentile,

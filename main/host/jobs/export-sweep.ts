@@ -62,7 +62,8 @@ export class ExportSweep {
   private readonly isStarted: Uint8Array
   /** Tasks of the layer that units are coming from. */
   private layer: { readonly index: number; readonly tasks: readonly ExportTask[] } | undefined
-  private readonly inFlight = new Set<Promise<void>>()
+  /** By task index. */
+  private readonly inFlight = new Map<number, Promise<void>>()
   /** First failure of any task; a finished promise leaves `inFlight`, its failure must not leave with it. */
   private failure: AppError | undefined
 
@@ -77,17 +78,18 @@ export class ExportSweep {
 
   /** Runs every task that no unit offered yet, in plan order, reading from files. */
   async runRemaining(): Promise<void> {
-    for (const task of this.options.plan.tasks) {
-      if (this.isStarted[task.taskIndex] === 1) continue
-      this.isStarted[task.taskIndex] = 1
-      await this.waitForRoom()
-      void this.start(task, (slice) => this.fromFile(slice))
-    }
-    await this.settle()
+    await this.startFromFiles(this.options.plan.tasks)
+    await this.waitUntil(() => this.inFlight.size === 0)
   }
 
-  /** Runs the tasks of a layer (undefined: of none) whose bytes all lie in `ranges`; resolves when they are done and the memory may be reused. */
-  async runFromMemory(layerIndex: number | undefined, ranges: readonly MemoryRange[]): Promise<void> {
+  /** Runs some of the tasks now, reading from files, unless they were started before; resolves when all of them are done. */
+  async runNow(tasks: readonly ExportTask[]): Promise<void> {
+    await this.startFromFiles(tasks)
+    await this.waitUntil(() => !tasks.some(({ taskIndex }) => this.inFlight.has(taskIndex)))
+  }
+
+  /** Runs the tasks of a layer whose bytes all lie in `ranges`; resolves when they are done and the memory may be reused. */
+  async runFromMemory(layerIndex: number, ranges: readonly MemoryRange[]): Promise<void> {
     const sorted = [...ranges].sort((a, b) => a.shardIndex - b.shardIndex || a.offsetBytes - b.offsetBytes)
     const started: Promise<void>[] = []
     for (const task of this.tasksOfLayer(layerIndex)) {
@@ -105,6 +107,15 @@ export class ExportSweep {
     await Promise.all(started)
   }
 
+  private async startFromFiles(tasks: Iterable<ExportTask>): Promise<void> {
+    for (const task of tasks) {
+      if (this.isStarted[task.taskIndex] === 1) continue
+      this.isStarted[task.taskIndex] = 1
+      await this.waitForRoom()
+      void this.start(task, (slice) => this.fromFile(slice))
+    }
+  }
+
   private *allWorkerTasks(): Generator<WorkerTask> {
     for (const task of this.options.plan.tasks) yield this.toWorkerTask(task, (slice) => this.fromFile(slice))
   }
@@ -119,10 +130,7 @@ export class ExportSweep {
     }
   }
 
-  /** undefined: those outside the layers. */
-  private tasksOfLayer(layerIndex: number | undefined): readonly ExportTask[] {
-    if (layerIndex === undefined)
-      return [...this.options.plan.tasks].filter((task) => task.layerIndex === undefined)
+  private tasksOfLayer(layerIndex: number): readonly ExportTask[] {
     if (this.layer?.index !== layerIndex) {
       this.layer = { index: layerIndex, tasks: [...this.options.plan.tasksOfLayer(layerIndex)] }
     }
@@ -130,16 +138,16 @@ export class ExportSweep {
   }
 
   private waitForRoom(): Promise<void> {
-    return this.waitUntilFewerThan(this.options.maxInFlight)
+    return this.waitUntil(() => this.inFlight.size < this.options.maxInFlight)
   }
 
   /** A stop does not wait for tasks: a large tensor on a slow disk takes longer than a person does, and a task may end at any byte. */
-  private async waitUntilFewerThan(limit: number): Promise<void> {
+  private async waitUntil(isReached: () => boolean): Promise<void> {
     do {
       if (this.failure !== undefined) throw this.failure
       if (this.options.isCancelled()) throw cancelled()
-      if (this.inFlight.size < limit) return
-      await Promise.race([...this.inFlight, sleep(STOP_POLL_MS, undefined, { ref: false })])
+      if (isReached()) return
+      await Promise.race([...this.inFlight.values(), sleep(STOP_POLL_MS, undefined, { ref: false })])
     } while (true)
   }
 
@@ -148,8 +156,8 @@ export class ExportSweep {
       this.collect(task, result)
       this.options.onTaskDone(task, sourceBytes(task), result)
     })
-    const tracked = done.finally(() => this.inFlight.delete(tracked))
-    this.inFlight.add(tracked)
+    const tracked = done.finally(() => this.inFlight.delete(task.taskIndex))
+    this.inFlight.set(task.taskIndex, tracked)
     tracked.catch((error: unknown) => {
       this.failure ??= AppError.from(error)
     })
@@ -159,10 +167,6 @@ export class ExportSweep {
   /** By name: tasks finish in any order, reports of equal runs are equal. */
   get deadWeights(): readonly DeadWeight[] {
     return [...this.unsortedDeadWeights].sort((a, b) => (a.name < b.name ? -1 : 1))
-  }
-
-  private settle(): Promise<void> {
-    return this.waitUntilFewerThan(1)
   }
 
   private collect({ taskIndex }: ExportTask, result: TaskResult): void {
