@@ -39,6 +39,8 @@ export class DeviceService {
   private readonly scratch = new ScratchOwner()
   /** Of a second model that runs beside the first. */
   private readonly secondScratch = new ScratchOwner()
+  /** Of the calibration that was finished last. Its failure belongs to the request that follows. */
+  private ending: Promise<void> = Promise.resolve()
   private onNotice: ServiceControl['onNotice'] = () => undefined
 
   constructor(loaderFile: string) {
@@ -47,6 +49,9 @@ export class DeviceService {
 
   /** Requests must not overlap. */
   async handle(request: DeviceRequest, control: ServiceControl): Promise<Output> {
+    const { ending } = this
+    this.ending = Promise.resolve()
+    await ending
     if (request.name !== 'close' && control.isCancelled()) throw stopped()
     this.onNotice = control.onNotice
     switch (request.name) {
@@ -85,6 +90,8 @@ export class DeviceService {
     await this.runtime?.close()
     this.runtime = new OrtRuntime(input)
     await this.runtime.check()
+    // Asked once and kept, so that no calibration has to wait for the answer.
+    await this.runtime.resident?.acceptsHalf()
     return undefined
   }
 
@@ -189,11 +196,13 @@ export class DeviceService {
 
   private async finish(control: ServiceControl): Promise<DeviceCalls['finish']['output']> {
     const { calibrator, sources } = this.current()
-    const stats = await calibrator.finish(control)
+    const stats = await calibrator.finishStats(control)
     const { bytesRead, loadTimes } = sources
     const costs = { runs: calibrator.costs, ...loadTimes }
     const { spilledBytes } = this.scratch
-    await this.endCalibration()
+    // Nobody waits for a GPU to free its graphs; the next request does.
+    this.ending = this.endCalibration()
+    this.ending.catch(() => undefined)
     return { stats, bytesRead, costs, spilledBytes }
   }
 

@@ -93,8 +93,15 @@ export class Calibrator {
     }
   }
 
-  /** After the last layer: statistics of lm_head's input and the number of tokens; frees the graphs. */
+  /** `finishStats`, and frees the graphs. */
   async finish(control: LayerControl = {}): Promise<CalibrationStats> {
+    const stats = await this.finishStats(control)
+    await this.release()
+    return stats
+  }
+
+  /** After the last layer: statistics of lm_head's input and the number of tokens. The caller still has to release. */
+  async finishStats(control: LayerControl = {}): Promise<CalibrationStats> {
     const amax = new Map<string, Float32Array>()
     const collector = new ChannelCollector()
     const rows = new RowMaximaCollector()
@@ -104,7 +111,6 @@ export class Calibrator {
       if (channels !== undefined) collector.add(quantizerOf(site), 1, slot, channels)
     }
     await this.forward.runFinalNorm(sink, control)
-    await this.release()
     const { tokenCount } = this
     const channels = collector.finish(() => tokenCount)
     return { ...EMPTY_STATS, amax, channels, percentiles: this.percentilesOf(rows, amax), tokenCount }

@@ -7,27 +7,39 @@ import { deviceOutput, type DeviceGraphs } from './device-graphs.ts'
 import { embeddingGraph } from './transfer-graphs.ts'
 import type { UploadUnit } from './uploads.ts'
 
-/** Sets `hidden` of every batch. `embedding` [V, H]; `upload` brings a unit to the device. Throws what uploading throws. */
-export async function embedOnDevice(
-  graphs: DeviceGraphs,
-  embedding: TensorSlice,
-  batches: readonly DeviceBatch[],
-  upload: (unit: UploadUnit) => Promise<readonly DeviceTensor[]>,
-): Promise<void> {
+/** Rows of the embedding that the batches use, as uploads in order. */
+export interface EmbeddingUploads {
+  readonly units: readonly UploadUnit[]
+  /** Where the row of a token id lies in the units, one behind the other. */
+  readonly rowOf: ReadonlyMap<number, number>
+}
+
+/** `embedding` [V, H] */
+export function embeddingUploads(embedding: TensorSlice, batches: readonly DeviceBatch[]): EmbeddingUploads {
   const [, width = 1] = embedding.shape
   const ids = new Set<number>()
   for (const { part } of batches) for (const id of part.ids) ids.add(id)
   const rowOf = new Map<number, number>()
-  const tables: DeviceTensor[] = []
   let tableRows = 0
+  const units = embeddingUnits(embedding, ids).map(({ unit, firsts }): UploadUnit => {
+    const rows = numberRows(unit.slices, firsts, tableRows, rowOf)
+    tableRows += rows
+    const parts = unit.slices.map((_, index) => index)
+    return { unit, items: [{ name: 'embedding', shape: [rows, width], parts }] }
+  })
+  return { units, rowOf }
+}
+
+/** Sets `hidden` of every batch; `upload` brings a unit to the device. Throws what uploading throws. */
+export async function embedOnDevice(
+  graphs: DeviceGraphs,
+  { units, rowOf }: EmbeddingUploads,
+  batches: readonly DeviceBatch[],
+  upload: (unit: UploadUnit) => Promise<readonly DeviceTensor[]>,
+): Promise<void> {
+  const tables: DeviceTensor[] = []
   try {
-    for (const { unit, firsts } of embeddingUnits(embedding, ids)) {
-      const rows = numberRows(unit.slices, firsts, tableRows, rowOf)
-      const parts = unit.slices.map((_, index) => index)
-      const item = { name: 'embedding', shape: [rows, width], parts }
-      tables.push(...(await upload({ unit, items: [item] })))
-      tableRows += rows
-    }
+    for (const unit of units) tables.push(...(await upload(unit)))
     for (const batch of batches) await embedBatch(graphs, batch, tables, rowOf)
   } finally {
     for (const table of tables) table.dispose()

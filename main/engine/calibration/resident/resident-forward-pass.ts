@@ -32,7 +32,7 @@ import { RoutingTable } from '../routing-table.ts'
 import { globalSlices } from '../weight-units.ts'
 import { hiddenOf, replace, type DeviceBatch } from './device-batch.ts'
 import { DeviceGraphs, deviceOutput, type DeviceRun, type RowSink } from './device-graphs.ts'
-import { embedOnDevice } from './embed-on-device.ts'
+import { embedOnDevice, embeddingUploads } from './embed-on-device.ts'
 import { ExpertRuns } from './expert-runs.ts'
 import { inOrder, layerUploads, namedUpload, type ExpertUpload, type LayerUploads } from './layer-uploads.ts'
 import { planMemory, type MemoryPlan } from './memory-plan.ts'
@@ -104,7 +104,11 @@ export class ResidentForwardPass implements LayerPass {
 
   async embed(): Promise<void> {
     const { embedding } = globalSlices(this.options.model)
-    await embedOnDevice(this.graphs, embedding, this.held, (unit) => this.upload(this.globals, unit))
+    const uploads = embeddingUploads(embedding, this.held)
+    this.layers.announce(uploads.units)
+    // Prepared while the device embeds.
+    this.announce(0)
+    await embedOnDevice(this.graphs, uploads, this.held, (unit) => this.upload(this.layers, unit))
   }
 
   async runLayer(layerIndex: number, sink: AmaxSink, control: LayerControl = {}): Promise<RoutingTable> {
