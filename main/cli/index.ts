@@ -11,6 +11,7 @@ import { evalCommand } from './commands/eval.ts'
 import { inspectCommand } from './commands/inspect.ts'
 import { partialsCommand } from './commands/partials.ts'
 import { planCommand } from './commands/plan.ts'
+import { resumeCommand } from './commands/resume.ts'
 import { runCommand } from './commands/run.ts'
 import { sampleCommand } from './commands/sample.ts'
 import { serveCommand } from './commands/serve.ts'
@@ -21,6 +22,7 @@ const COMMANDS: readonly Command[] = [
   planCommand,
   runCommand,
   partialsCommand,
+  resumeCommand,
   verifyCommand,
   compareCommand,
   doctorCommand,

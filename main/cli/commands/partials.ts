@@ -1,7 +1,7 @@
 import { basename, join } from 'node:path'
 import { formatBytes, formatNumber } from '../../../shared/domain/format-text.ts'
 import { AppError } from '../../../shared/errors/app-error.ts'
-import type { HostPartial, RecordedRun } from '../../host/host-api.ts'
+import type { HostPartial } from '../../host/host-api.ts'
 import { PARTIAL_SUFFIX } from '../../host/jobs/output-folder.ts'
 import { listPartials, removePartialRun } from '../../host/jobs/partial-runs.ts'
 import { parseArguments, userPath } from '../arguments.ts'
@@ -45,48 +45,15 @@ function pathOf(folder: string, name: string): string {
   })
 }
 
-function asText({
-  partialPath,
-  outputPath,
-  state,
-  problem,
-  sizeBytes,
-  doneTasks,
-  recorded,
-}: HostPartial): string {
+function asText({ partialPath, state, problem, sizeBytes, doneTasks, recorded }: HostPartial): string {
   const total = recorded === undefined ? '' : ` of ${formatNumber(recorded.taskCount)}`
   const facts = `${state}, ${formatBytes(sizeBytes)} on disk, ${formatNumber(doneTasks)}${total} tasks finished`
   const lines = [basename(partialPath), `  ${facts}`]
   if (problem !== undefined) lines.push(`  ${problem}`)
   if (recorded !== undefined)
     lines.push(`  recipe ${recorded.options.recipe}, from ${recorded.checkpointPath}`)
-  if (recorded !== undefined && state === 'resumable') {
-    lines.push(`  quantmill run ${resumeArguments(recorded, outputPath).map(quoted).join(' ')}`)
-  }
+  if (recorded !== undefined && state === 'resumable') lines.push(`  quantmill resume ${quoted(partialPath)}`)
   return lines.join('\n')
-}
-
-/** The command that continues a run. What is as by default is left out where that cannot change the bytes. */
-function resumeArguments(
-  { checkpointPath, options, calibrationPath, amaxPath }: RecordedRun,
-  outputPath: string,
-): readonly string[] {
-  const given: readonly (readonly [string, string | number | undefined])[] = [
-    ['recipe', options.recipe],
-    ['dialect', options.dialect],
-    ['profile', options.profile],
-    ['kv', options.kv],
-    ['expert-input-scale', options.expertInputScale],
-    ['max-shard-size', options.maxShardSizeBytes],
-    ['samples', options.samples],
-    ['seq-len', options.sequenceLength],
-    ['device', options.device],
-    ['calib', calibrationPath],
-    ['amax', amaxPath],
-    ['out', outputPath],
-  ]
-  const values = given.flatMap(([name, value]) => (value === undefined ? [] : [`--${name}`, String(value)]))
-  return [checkpointPath, ...values, '--resume']
 }
 
 function quoted(argument: string): string {
