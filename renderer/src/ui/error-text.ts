@@ -7,6 +7,7 @@ export function errorSentences(error: ErrorText): { readonly problem: string; re
   return { problem: sentence(error.problem), remedy: sentence(error.remedy) }
 }
 
+/** Problems found together follow each other, an empty line between them. */
 export function errorDetail(error: SerialisedError): string {
   const lines = [
     `${error.code} (${error.kind})`,
@@ -14,7 +15,8 @@ export function errorDetail(error: SerialisedError): string {
     sentence(error.problem),
     sentence(error.remedy),
   ]
-  return [...lines, ...(error.stack === undefined ? [] : ['', error.stack])].join('\n')
+  const own = [...lines, ...(error.stack === undefined ? [] : ['', error.stack])].join('\n')
+  return [own, ...(error.further ?? []).map(errorDetail)].join('\n\n')
 }
 
 /** First letter large, full stop at the end; names such as config.json at the start stay as they are. */

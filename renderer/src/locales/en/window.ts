@@ -69,7 +69,11 @@ export const windowText = {
   },
   copy: { idle: 'Copy', copied: 'Copied', failed: 'Failed' },
   dialog: { close: 'Close' },
-  error: { copyDetail: 'Copy the full error text' },
+  error: {
+    copyDetail: 'Copy the full error text',
+    further: (count: number) =>
+      count === 1 ? 'One more problem was found:' : `${formatNumber(count)} more problems were found:`,
+  },
   commands: {
     show_palette: 'Show all commands',
     go_on: 'Go on to the next step, or start the run',

@@ -26,4 +26,12 @@ describe('errorDetail', () => {
     expect(errorDetail(error)).toBe('DISK_FULL (environment)\n~/out\nNo space is left.\nFree some.')
     expect(errorDetail({ ...error, stack: 'Error: x\n  at y' })).toMatch(/Free some\.\n\nError: x/)
   })
+
+  it('holds every problem that was found with it', () => {
+    const problem = (subject: string) =>
+      ({ code: 'DISK_FULL', kind: 'environment', subject, problem: 'no space', remedy: 'free some' }) as const
+    expect(errorDetail({ ...problem('a'), further: [problem('b'), problem('c')] })).toBe(
+      ['a', 'b', 'c'].map((name) => `DISK_FULL (environment)\n${name}\nNo space.\nFree some.`).join('\n\n'),
+    )
+  })
 })
