@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { accessibilityFaults } from './support/accessibility.ts'
 import { checkShardedSampleExport } from './support/check-export.ts'
 import { announceSkip, chromiumPath, IS_ROOT, noBrowserReason, screenshot } from './support/environment.ts'
-import { EXPORT_NAME, runSample } from './support/sample-job.ts'
+import { EXPORT_NAME, prepareSample, runSample } from './support/sample-job.ts'
 import { serve, type Served } from './support/server.ts'
 
 announceSkip('browser', noBrowserReason)
@@ -68,6 +68,28 @@ describe.skipIf(noBrowserReason !== undefined)('the job in a browser', () => {
     await page.getByRole('dialog').waitFor()
     await screenshot(page, 'browser-5-folders')
     await page.keyboard.press('Escape')
+  })
+
+  test('problems that were found together are all shown', async () => {
+    const problem = (subject: string) => ({ subject, problem: 'it is in the way', remedy: 'remove it' })
+    const error = { code: 'DISK_FULL', kind: 'environment', ...problem('first') }
+    const further = [problem('second'), problem('third')].map((other) => ({ ...error, ...other }))
+    await page.route('**/api/request', (route) =>
+      (route.request().postDataJSON() as { route: string }).route === 'job.start'
+        ? route.fulfill({ json: { ok: false, error: { ...error, further } } })
+        : route.continue(),
+    )
+    await page.getByTestId('step-checkpoint').click()
+    await prepareSample(page)
+    await page.getByTestId('start-run').click()
+    await page.getByTestId('error-card').waitFor()
+    expect(await page.getByTestId('further-problems').locator('li').allInnerTexts()).toEqual([
+      'second It is in the way. Remove it.',
+      'third It is in the way. Remove it.',
+    ])
+    expect(await accessibilityFaults(page)).toEqual([])
+    await screenshot(page, 'browser-6-problems')
+    await page.unroute('**/api/request')
   })
 
   test('the page has complained about nothing and asked nobody else', () => {

@@ -8,7 +8,7 @@ import { describe, expect, test } from 'vitest'
 import { listPartials } from '../../main/host/jobs/partial-runs.ts'
 import { announceSkip, noWindowReason } from './support/environment.ts'
 import { EXPORT_NAME, startLongRun } from './support/sample-job.ts'
-import { isAlive, openWindow, type Window } from './support/window.ts'
+import { hostPidOf, isAlive, openWindow, type Window } from './support/window.ts'
 
 announceSkip('early ends of the window', noWindowReason)
 const TIMES = Number(process.env['QUANTMILL_QUITS'] ?? 1)
@@ -19,12 +19,6 @@ function answerDialogs({ app }: Window): Promise<void> {
     dialog.showMessageBox = (() =>
       Promise.resolve({ response: 0, checkboxChecked: false })) as typeof dialog.showMessageBox
   })
-}
-
-function hostPidOf({ app }: Window): Promise<number> {
-  return app.evaluate(
-    ({ app: main }) => main.getAppMetrics().find(({ name }) => name === 'Quantmill engine host')?.pid ?? 0,
-  )
 }
 
 const ENDS: readonly (readonly [string, number, (window: Window) => Promise<unknown>])[] = [

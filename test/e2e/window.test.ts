@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { checkSampleExport } from './support/check-export.ts'
 import { announceSkip, noWindowReason, screenshot } from './support/environment.ts'
 import { EXPORT_NAME, runSample, startLongRun } from './support/sample-job.ts'
-import { isAlive, openWindow, type Window } from './support/window.ts'
+import { hostPidOf, isAlive, openWindow, type Window } from './support/window.ts'
 
 announceSkip('window', noWindowReason)
 
@@ -63,9 +63,7 @@ describe.skipIf(noWindowReason !== undefined)('a run that ends early', () => {
   test('quitting in the middle asks, stops the host and publishes nothing', async () => {
     const { app, page, exportsFolder, pid } = await openWindow()
     await startLongRun(page)
-    const hostPid = await app.evaluate(
-      ({ app: main }) => main.getAppMetrics().find(({ name }) => name === 'Quantmill engine host')?.pid ?? 0,
-    )
+    const hostPid = await hostPidOf({ app })
     expect(isAlive(hostPid)).toBe(true)
     const child = app.process()
     const ended = new Promise<[number | null, string | null]>((resolve) => {

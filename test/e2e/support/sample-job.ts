@@ -37,10 +37,10 @@ export async function runSample(page: Page, surface: string, shardGigabytes?: st
   return (await page.getByTestId('report-path').textContent()) ?? ''
 }
 
-/** Starts a run that takes minutes if nobody stops it; resolves once it calibrates. */
-export async function startLongRun(page: Page): Promise<void> {
+/** Starts a run that takes minutes if nobody stops it, or one of fewer samples; resolves once it calibrates. */
+export async function startLongRun(page: Page, samples = 4000): Promise<void> {
   await prepareSample(page)
-  await page.getByTestId('option-samples').fill('4000')
+  await page.getByTestId('option-samples').fill(String(samples))
   await page.getByTestId('option-sequence').fill('512')
   await page.getByTestId('start-run').click()
   await page.getByTestId('run-view').waitFor()

@@ -53,3 +53,10 @@ export function isAlive(pid: number): boolean {
     return false
   }
 }
+
+/** Process of the engine host; 0 when none runs. */
+export function hostPidOf({ app }: Pick<Window, 'app'>): Promise<number> {
+  return app.evaluate(
+    ({ app: main }) => main.getAppMetrics().find(({ name }) => name === 'Quantmill engine host')?.pid ?? 0,
+  )
+}
