@@ -19,12 +19,12 @@ export function isWithinInputBudget(input: unknown): boolean {
     if (Array.isArray(value)) return value.every((item) => visit(item, depth + 1))
     if (!isPlainObject(value)) return false
     for (const key in value) {
-      characters += key.length
+      if ((characters += key.length) > MAX_CHARACTERS) return false
       if (!visit(Reflect.get(value, key), depth + 1)) return false
     }
     return true
   }
-  return visit(input, 0) && characters <= MAX_CHARACTERS
+  return visit(input, 0)
 }
 
 function isPlainObject(value: object): boolean {

@@ -58,15 +58,28 @@ test('one can go back up to the list of roots, and not above it', async () => {
 })
 
 // Catches ids that are paths in disguise, ids that can be guessed, and a folder that was exchanged after it was listed.
-test.each(['e_1', 'e_L2V0Yw', 'e_..', '__proto__'])('invented entry %s opens nothing', async (entryId) => {
-  await expect(list.list(entryId)).rejects.toMatchObject({ code: 'GRANT_UNKNOWN' })
-  await expect(list.pathOf(entryId)).rejects.toMatchObject({ code: 'GRANT_UNKNOWN' })
+test.each(['e_0', 'e_1', 'e_L2V0Yw', 'e_..', '__proto__'])(
+  'invented entry %s opens nothing',
+  async (entryId) => {
+    await list.list(idOf(await list.list(undefined), '/root'))
+    await expect(list.list(entryId)).rejects.toMatchObject({ code: 'GRANT_UNKNOWN' })
+    await expect(list.pathOf(entryId)).rejects.toMatchObject({ code: 'GRANT_UNKNOWN' })
+  },
+)
+
+test('ids hold 128 random bits', async () => {
+  const { entries } = await list.list(idOf(await list.list(undefined), '/root'))
+  expect(entries.filter(({ entryId }) => !/^e_[A-Za-z0-9_-]{22}$/.test(entryId))).toEqual([])
+  expect(new Set(entries.map(({ entryId }) => entryId.slice(2, 8))).size).toBeGreaterThan(3)
 })
 
-test('a listed folder that became a link leading out is refused', async () => {
-  const root = await list.list(idOf(await list.list(undefined), '/root'))
-  const entryId = idOf(root, 'Folder 2')
-  await rename(join(top, 'root', 'Folder 2'), join(top, 'moved'))
-  await symlink(join(top, 'outside'), join(top, 'root', 'Folder 2'))
-  await expect(list.pathOf(entryId)).rejects.toMatchObject({ code: 'GRANT_UNKNOWN' })
-})
+test.each(['outside', 'root/model'])(
+  'a listed folder that became a link to %s is refused',
+  async (target) => {
+    const root = await list.list(idOf(await list.list(undefined), '/root'))
+    const entryId = idOf(root, 'Folder 2')
+    await rename(join(top, 'root', 'Folder 2'), join(top, 'moved'))
+    await symlink(join(top, target), join(top, 'root', 'Folder 2'))
+    await expect(list.pathOf(entryId)).rejects.toMatchObject({ code: 'GRANT_UNKNOWN' })
+  },
+)

@@ -2,7 +2,7 @@ import { mkdir, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, expect, test } from 'vitest'
 import { APP_SCHEME_PRIVILEGES, answerAppRequest } from '../../main/security/app-protocol.ts'
-import { readRendererFile } from '../../main/security/renderer-files.ts'
+import { pathSegments, readRendererFile } from '../../main/security/renderer-files.ts'
 import { temporaryFolder } from '../tools/temporary-folder.ts'
 
 let folder = ''
@@ -57,6 +57,14 @@ test.each([
 ])('%s is not served', async (path) => {
   expect(await text(path)).toBeUndefined()
 })
+
+// The segments alone, because the comparison of real paths would hide a hole in them on this system.
+test.each(['/..', '/a/../b', '/%2e%2e/a', '/./a', '/a\\b', '/a%5c..', '/C:/a', '/a%00', '/%zz'])(
+  '%s has no segments',
+  (path) => {
+    expect(pathSegments(path)).toBeUndefined()
+  },
+)
 
 test('the scheme has no privilege beyond what a page needs', () => {
   expect(APP_SCHEME_PRIVILEGES).toEqual({

@@ -139,10 +139,20 @@ const failure = {
     problem: 'p',
     remedy: 'r',
     stack: 'at /opt/app/main.js',
+    further: [
+      {
+        code: 'DISK_FULL',
+        kind: 'environment',
+        subject: 's',
+        problem: 'p',
+        remedy: 'r',
+        stack: 'at /opt/app/main.js',
+      },
+    ],
   },
 } as const
 
-test('stacks of failed jobs stay in main', async () => {
+test('stacks of failed jobs stay in main, nothing else does', async () => {
   const failed = fakeSnapshot('j_1', { state: failure })
   const handlers = createHandlers(
     surface({}, { 'job.get': () => Promise.resolve(failed), 'job.list': () => Promise.resolve([failed]) }),
@@ -157,5 +167,7 @@ test('stacks of failed jobs stay in main', async () => {
     heard,
   ])
   expect(seen).toContain('"code":"INVARIANT"')
+  // Problems that were found together stay together.
+  expect(seen.split('"code":"DISK_FULL"')).toHaveLength(4)
   expect(seen).not.toContain('/opt/app')
 })

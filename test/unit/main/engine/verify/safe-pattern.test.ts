@@ -74,3 +74,13 @@ test('agrees with the regular expressions of the language', () => {
     { numRuns: 300 },
   )
 })
+
+// CWE-1333 and CWE-674: what a configuration asks for is bounded before it is done.
+test.each([
+  ['too long', 'a'.repeat(5_000)],
+  ['too many copies', '(abcde){999}'],
+  ['too many copies of copies', '((a{60}){60}){60}'],
+  ['nested too deeply', `${'('.repeat(40)}a${')'.repeat(40)}`],
+])('a pattern that is %s is refused', (_what, pattern) => {
+  expect(compileRegex(pattern)).toBeUndefined()
+})

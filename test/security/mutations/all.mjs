@@ -1,0 +1,4 @@
+import { BEYOND } from './beyond.mjs'
+import { CHECKLIST } from './checklist.mjs'
+
+export const MUTATIONS = [...CHECKLIST, ...BEYOND]
