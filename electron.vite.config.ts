@@ -19,6 +19,7 @@ export default defineConfig({
           cli: here('main/cli/index.ts'),
           'export.worker': here('main/workers/export.worker.ts'),
           'device.worker': here('main/workers/device.worker.ts'),
+          'verify.worker': here('main/workers/verify.worker.ts'),
           'weight-loader.worker': here('main/workers/weight-loader.worker.ts'),
           'calibration-bench': here('test/bench/support/calibration-bench.ts'),
         },

@@ -13,6 +13,7 @@ export function buildFiles(
     version,
     exportWorkerFile: file('./export.worker.js'),
     deviceWorkerFile: file('./device.worker.js'),
+    verifyWorkerFile: file('./verify.worker.js'),
     kernelsFile: file('./kernels.wasm'),
     rendererFolder: file('../renderer'),
     sampleFolder: beside(file('../../assets/sample/tiny-qwen3.5-moe')),

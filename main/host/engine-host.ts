@@ -36,7 +36,7 @@ export function createEngineHost(options: EngineHostOptions): HostApi {
   const opened = new Map<string, OpenedModel>()
   const checks = new Checks((snapshot) => {
     options.emit('check.snapshot', snapshot)
-  })
+  }, options.environment)
 
   const control =
     (action: 'pause' | 'continue' | 'cancel') =>

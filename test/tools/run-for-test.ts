@@ -17,6 +17,7 @@ export const TEST_ENVIRONMENT: JobEnvironment = {
   version: '0.0.0-test',
   exportWorkerFile: join(OUT, 'export.worker.js'),
   deviceWorkerFile: join(OUT, 'device.worker.js'),
+  verifyWorkerFile: join(OUT, 'verify.worker.js'),
   kernelsFile: join(OUT, 'kernels.wasm'),
   cpuCount: availableParallelism(),
 }

@@ -5,6 +5,7 @@ import { NodeCheckpointFolder } from '../../engine/io/node/checkpoint-folder.ts'
 import { verifyExport } from '../../engine/verify/verify-export.ts'
 import { verifyText } from '../../engine/verify/verify-text.ts'
 import { requireFolder } from '../../host/jobs/prepare-run.ts'
+import { comparerMaker } from '../../host/checks/matrix-pool.ts'
 import { checkReceipt } from '../../host/receipt/check-receipt.ts'
 import { receiptCheckText } from '../../host/receipt/receipt-text.ts'
 import { recordErrors } from '../../host/receipt/record-errors.ts'
@@ -16,7 +17,7 @@ const ENGINES = ['all', 'vllm', 'sglang', 'trtllm'] as const
 export const verifyCommand: Command = {
   name: 'verify',
   summary: 'check an export: names, scales, configuration, engines; with --source also copies and errors',
-  help: `quantmill verify <export> [--source CHECKPOINT] [--receipt] [--engine E] [--json]
+  help: `quantmill verify <export> [--source CHECKPOINT] [--receipt] [--engine E] [--workers N] [--json]
 
   <export>             an export of Quantmill, ModelOpt or LLM Compressor (modelopt or compressed-tensors)
   --source CHECKPOINT  the checkpoint it was made from: carried tensors and files must be identical to it and
@@ -26,6 +27,7 @@ export const verifyCommand: Command = {
   --record             with --source: write the error of every matrix to quantmill/errors.json of the export
   --engine E           vllm | sglang | trtllm: fail when this engine is known to refuse or misread the export;
                        all (default): show what is known of each
+  --workers N          with --source: threads that compare weights (default: one per core, at most 8)
   --json               one JSON object on standard output; with --receipt its key "receipt" is that check
 
 Exit codes: 0 sound; 1 a rule is broken or a hash differs; 2 bad usage or not an export; 3 environment; 130 cancelled.`,
@@ -35,13 +37,17 @@ Exit codes: 0 sound; 1 a rule is broken or a hash differs; 2 bad usage or not an
       receipt: { type: 'boolean' },
       record: { type: 'boolean' },
       engine: { type: 'string' },
+      workers: { type: 'string' },
       json: { type: 'boolean' },
     } as const
     return verify(parseArguments('verify', argv, table, ['export']), context)
   },
 }
 
-async function verify(parsed: ParsedArguments, { print, isCancelled }: CommandContext): Promise<number> {
+async function verify(
+  parsed: ParsedArguments,
+  { print, isCancelled, files }: CommandContext,
+): Promise<number> {
   const engine = parsed.choice('engine', ENGINES) ?? 'all'
   const exportPath = userPath(parsed.positionals[0] ?? '')
   const sourcePath = parsed.path('source')
@@ -51,6 +57,7 @@ async function verify(parsed: ParsedArguments, { print, isCancelled }: CommandCo
     source: sourcePath === undefined ? undefined : new NodeCheckpointFolder(sourcePath),
     engine: engine === 'all' ? undefined : engine,
     isCancelled,
+    makeComparer: comparerMaker(files, parsed.wholeNumber('workers', 1)),
     onMatrixError: errors && ((module, error) => errors.set(module, error)),
   })
   if (errors !== undefined) await recordErrors(exportPath, errors)

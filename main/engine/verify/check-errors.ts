@@ -1,38 +1,51 @@
-/** Dequantized weights against the source: every value within the bound of its format. Streams in chunks of rows. */
+/** Dequantized weights against the source, matrix by matrix, and what that says of each format. */
 import type { FormatError } from '../../../shared/domain/verify-report.ts'
-import type { TensorSlice } from '../checkpoint/checkpoint.ts'
 import type { SourceContext } from './check-copies.ts'
 import { isSameShape } from './check-parts.ts'
 import type { SoundMatrix } from './check-tensors.ts'
-import { compareChunk, type ErrorSums } from './compare-values.ts'
-import { decodeChunks, type DecodedChunk } from './decode-chunks.ts'
+import type { MatrixComparer, MatrixComparison, MatrixTask } from './compare-matrix.ts'
 import { errorBound, type ErrorBound } from './error-bound.ts'
-import { isFloat, roundedToBf16 } from './read-floats.ts'
+import { isFloat } from './read-floats.ts'
 import { formatKey } from './stored-format.ts'
-import { WindowedReader } from './windowed-reader.ts'
 
-interface FormatSums extends ErrorSums {
+interface FormatSums {
   readonly format: string
   readonly bound: ErrorBound
   matrixCount: number
+  squaredError: number
+  squaredWeights: number
+  largestShare: number
 }
 
 /**
- * Compares every matrix whose tensors and scales broke no rule. Returns sums by format and the number of matrices compared.
- * Throws READ_FAILED, SAFETENSORS_TRUNCATED.
+ * Compares every matrix whose tensors and scales broke no rule. Returns sums by format and the number of matrices compared. Sums are made in the
+ * order of the model from those of each matrix, so that they do not depend on how many are compared at once.
+ * Throws what the comparer throws.
  */
 export async function checkErrors(
   quantized: readonly SoundMatrix[],
   context: SourceContext,
+  comparer: MatrixComparer,
 ): Promise<{ readonly errors: readonly FormatError[]; readonly matrixCount: number }> {
   const byFormat = new Map<string, FormatSums>()
-  const sourceReader = new WindowedReader(context.source.checkpoint)
-  for (const sound of quantized) {
-    if (context.isCancelled()) break
-    const { module } = sound.matrix
-    const original = context.source.matrixOf(module)
-    if (context.broken.has(module) || original === undefined || sound.stored.hasZeroPoint) continue
-    await compareMatrix(sound, original, sourceReader, sumsOf(sound, byFormat), context)
+  const started: { readonly task: MatrixTask; readonly result: Promise<MatrixComparison> }[] = []
+  const takeFirst = async (): Promise<void> => {
+    const first = started.shift()
+    if (first !== undefined) take(first.task, await first.result, byFormat, context)
+  }
+  try {
+    for (const sound of quantized) {
+      if (context.isCancelled()) break
+      const task = taskOf(sound, context)
+      if (task === undefined) continue
+      const result = comparer.compare(task)
+      result.catch(() => undefined) // told where it is awaited; others may be before it
+      started.push({ task, result })
+      if (started.length >= comparer.parallelCount) await takeFirst()
+    }
+    while (started.length > 0) await takeFirst()
+  } finally {
+    await Promise.allSettled(started.map(({ result }) => result))
   }
   const list = [...byFormat.values()]
   return {
@@ -47,10 +60,39 @@ export async function checkErrors(
   }
 }
 
-function sumsOf({ stored }: SoundMatrix, byFormat: Map<string, FormatSums>): FormatSums {
-  const known = byFormat.get(formatKey(stored))
-  if (known !== undefined) return known
-  const sums = {
+/** undefined for what cannot be compared: another rule has said why. */
+function taskOf(sound: SoundMatrix, { broken, source }: SourceContext): MatrixTask | undefined {
+  const { matrix, stored, parts } = sound
+  const original = source.matrixOf(matrix.module)
+  if (broken.has(matrix.module) || original === undefined || stored.hasZeroPoint) return undefined
+  if (!isSameShape(original.shape, [matrix.rows, matrix.cols]) || !isFloat(original.dtype)) return undefined
+  return { stored: { matrix, stored, parts }, original }
+}
+
+function take(
+  { stored: { matrix, stored } }: MatrixTask,
+  { squaredError, squaredWeights, largestShare, violationCount, firstViolation }: MatrixComparison,
+  byFormat: Map<string, FormatSums>,
+  { findings, onMatrixError }: SourceContext,
+): void {
+  const key = formatKey(stored)
+  const sums = byFormat.get(key) ?? newSums(stored)
+  byFormat.set(key, sums)
+  sums.matrixCount += 1
+  sums.squaredError += squaredError
+  sums.squaredWeights += squaredWeights
+  sums.largestShare = Math.max(sums.largestShare, largestShare)
+  onMatrixError?.(matrix.module, squaredWeights > 0 ? Math.sqrt(squaredError / squaredWeights) : 0)
+  if (violationCount === 0) return
+  findings.add(
+    'source.error',
+    matrix.module,
+    `${firstViolation}; ${String(violationCount)} place(s) beyond the bound of ${sums.format} (${sums.bound.text})`,
+  )
+}
+
+function newSums(stored: SoundMatrix['stored']): FormatSums {
+  return {
     format: stored.name,
     bound: errorBound(stored),
     matrixCount: 0,
@@ -58,48 +100,4 @@ function sumsOf({ stored }: SoundMatrix, byFormat: Map<string, FormatSums>): For
     squaredWeights: 0,
     largestShare: 0,
   }
-  byFormat.set(formatKey(stored), sums)
-  return sums
-}
-
-async function compareMatrix(
-  sound: SoundMatrix,
-  original: TensorSlice,
-  sourceReader: WindowedReader,
-  sums: FormatSums,
-  { reader, findings, onMatrixError }: SourceContext,
-): Promise<void> {
-  const { module, rows, cols } = sound.matrix
-  const { dtype } = original
-  if (!isSameShape(original.shape, [rows, cols]) || !isFloat(dtype)) return
-  const rowBytes = original.sizeBytes / rows
-  const { squaredError, squaredWeights } = sums
-  let count = 0
-  let first = ''
-  for await (const chunk of decodeChunks(sound, reader)) {
-    const bytes = await sourceReader.read(original, chunk.firstRow * rowBytes, chunk.rowCount * rowBytes)
-    const weights = roundedToBf16(dtype, bytes)
-    const violations = compareChunk(sums.bound, weights, chunk, sums)
-    if (count === 0 && violations.count > 0) first = describe(violations.first, weights, chunk, cols)
-    count += violations.count
-  }
-  sums.matrixCount += 1
-  const weights = sums.squaredWeights - squaredWeights
-  onMatrixError?.(module, weights > 0 ? Math.sqrt((sums.squaredError - squaredError) / weights) : 0)
-  if (count === 0) return
-  findings.add(
-    'source.error',
-    module,
-    `${first}; ${String(count)} place(s) beyond the bound of ${sums.format} (${sums.bound.text})`,
-  )
-}
-
-function describe(
-  index: number,
-  weights: Float32Array,
-  { values, firstRow }: DecodedChunk,
-  cols: number,
-): string {
-  const place = `[${String(firstRow + Math.floor(index / cols))}, ${String(index % cols)}]`
-  return `at ${place} the source is ${String(weights[index])}, the export ${String(values[index])}`
 }

@@ -22,11 +22,15 @@ import { partRules, SCALE_SUFFIXES, type StoredFormat, type StoredPartRule } fro
 import type { StoredTensors } from './stored-tensors.ts'
 
 /** A matrix whose parts are all there, with the dtype and shape of its format: its values can be read. */
-export interface SoundMatrix {
-  readonly unit: ExpectedUnit
+/** A matrix and where its parts are stored. Plain data. */
+export interface StoredMatrix {
   readonly matrix: ExpectedMatrix
   readonly stored: StoredFormat
   readonly parts: readonly { readonly rule: StoredPartRule; readonly tensor: TensorSlice }[]
+}
+
+export interface SoundMatrix extends StoredMatrix {
+  readonly unit: ExpectedUnit
 }
 
 export interface CheckedTensors {

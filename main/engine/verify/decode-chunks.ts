@@ -5,7 +5,7 @@ import { decodeE4m3 } from '../tensor/e4m3.ts'
 import { decodeE8m0 } from '../tensor/e8m0.ts'
 import { mulF32 } from '../tensor/float-bits.ts'
 import type { TensorSlice } from '../checkpoint/checkpoint.ts'
-import type { SoundMatrix } from './check-tensors.ts'
+import type { StoredMatrix } from './check-tensors.ts'
 import { readFloats } from './read-floats.ts'
 import type { PartRole } from './stored-format.ts'
 import type { WindowedReader } from './windowed-reader.ts'
@@ -32,7 +32,7 @@ export function chunkRows(cols: number): number {
 
 /** Yields the rows in order; of `wanted` only chunks that have some of them. Throws READ_FAILED, SAFETENSORS_TRUNCATED. */
 export async function* decodeChunks(
-  sound: SoundMatrix,
+  sound: StoredMatrix,
   reader: WindowedReader,
   wanted: { readonly first: number; readonly end: number } = { first: 0, end: sound.matrix.rows },
 ): AsyncGenerator<DecodedChunk> {
@@ -51,19 +51,19 @@ export async function* decodeChunks(
 
 type Chunk = Pick<DecodedChunk, 'firstRow' | 'rowCount' | 'tensorScale'>
 
-function partOf({ parts }: SoundMatrix, role: PartRole): TensorSlice | undefined {
+function partOf({ parts }: StoredMatrix, role: PartRole): TensorSlice | undefined {
   return parts.find(({ rule }) => rule.role === role)?.tensor
 }
 
 /** compressed-tensors stores the reciprocal; the value that engines multiply with is its f32 reciprocal. */
-async function readTensorScale(sound: SoundMatrix, reader: WindowedReader): Promise<number | undefined> {
+async function readTensorScale(sound: StoredMatrix, reader: WindowedReader): Promise<number | undefined> {
   const tensor = partOf(sound, 'tensor_scale')
   if (tensor === undefined) return undefined
   const [value] = readFloats(tensor.dtype, await reader.read(tensor))
   return sound.stored.dialect === 'modelopt' || value === undefined ? value : Math.fround(1 / value)
 }
 
-async function decodeOwn(sound: SoundMatrix, reader: WindowedReader, chunk: Chunk): Promise<DecodedChunk> {
+async function decodeOwn(sound: StoredMatrix, reader: WindowedReader, chunk: Chunk): Promise<DecodedChunk> {
   const { cols } = sound.matrix
   const { firstRow, rowCount, tensorScale } = chunk
   const { format } = sound.stored
@@ -87,7 +87,7 @@ async function decodeOwn(sound: SoundMatrix, reader: WindowedReader, chunk: Chun
 
 /** Scales in the layout of the decoder (`floats`), and one per run of values (`scales`). */
 async function readFloatScales(
-  sound: SoundMatrix,
+  sound: StoredMatrix,
   reader: WindowedReader,
   { firstRow, rowCount }: Chunk,
 ): Promise<Pick<DecodedChunk, 'scales' | 'runLength'> & { readonly floats: Float32Array<ArrayBuffer> }> {
@@ -143,7 +143,7 @@ async function readRows(
 
 /** `pack-quantized`: codes + 2^(bits-1) in 32-bit words along the columns, lowest bits first. */
 async function decodePacked(
-  sound: SoundMatrix,
+  sound: StoredMatrix,
   reader: WindowedReader,
   chunk: Chunk,
   bits: number,

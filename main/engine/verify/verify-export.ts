@@ -5,6 +5,7 @@
 import type { EngineVerdict } from '../../../shared/domain/plan-summary.ts'
 import type { FormatError, VerifyReport } from '../../../shared/domain/verify-report.ts'
 import { AppError } from '../../../shared/errors/app-error.ts'
+import type { Checkpoint } from '../checkpoint/checkpoint.ts'
 import { openCheckpoint } from '../checkpoint/open-checkpoint.ts'
 import type { CheckpointFolder } from '../io/ports.ts'
 import { weightLayout } from '../quant/layout.ts'
@@ -16,6 +17,7 @@ import { checkCopies, checkModel } from './check-copies.ts'
 import { checkErrors } from './check-errors.ts'
 import { checkSideFiles } from './check-side-files.ts'
 import { checkTensors, type CheckedTensors } from './check-tensors.ts'
+import { PlainComparer, type MatrixComparer } from './compare-matrix.ts'
 import type { Declaration } from './declaration.ts'
 import { expectedModel, type ExpectedModel } from './expected-model.ts'
 import { Findings, type FindingListener } from './findings.ts'
@@ -38,6 +40,8 @@ export interface VerifyOptions {
   /** Headers and configuration alone: no tensor is read, the source is not used. @default false */
   readonly isHeadersOnly?: boolean | undefined
   readonly isCancelled?: (() => boolean) | undefined
+  /** With a source: who compares matrices. @default this thread, one after the other */
+  readonly makeComparer?: ((exported: Checkpoint, source: Checkpoint) => MatrixComparer) | undefined
   /** With a source: relative error of every matrix, as it is compared. */
   readonly onMatrixError?: ((module: string, relativeError: number) => void) | undefined
 }
@@ -160,7 +164,7 @@ const WEIGHT_CHANGING = /\b(GPTQ|AWQ|SmoothQuant|SpinQuant|QuIP|AutoRound|Sparse
 async function compareWithSource(
   { opened, model, checked, tensors, findings }: HeaderCheck,
   modules: ReadonlySet<string>,
-  { source: folder, onMatrixError }: VerifyOptions,
+  { source: folder, onMatrixError, makeComparer }: VerifyOptions,
   context: ScaleContext,
 ): Promise<Compared> {
   if (folder === undefined) return NOT_COMPARED
@@ -178,7 +182,13 @@ async function compareWithSource(
     findings.skip('source.error')
     return { sourcePath, source, errors: [], matrixCount: 0 }
   }
-  return { sourcePath, source, ...(await checkErrors(checked.quantized, sourceContext)) }
+  const ends = [opened.checkpoint, source.checkpoint] as const
+  const comparer = makeComparer?.(...ends) ?? new PlainComparer(...ends)
+  try {
+    return { sourcePath, source, ...(await checkErrors(checked.quantized, sourceContext, comparer)) }
+  } finally {
+    await comparer.close()
+  }
 }
 
 /** What `verify` shows of it. */

@@ -1,5 +1,7 @@
 /** Reads tensors of a checkpoint through a few cached windows, so that thousands of small tensors cost few file accesses. */
-import type { Checkpoint, TensorSlice } from '../checkpoint/checkpoint.ts'
+import type { TensorSlice } from '../checkpoint/checkpoint.ts'
+import type { ShardHeader } from '../formats/safetensors/entry.ts'
+import type { CheckpointFolder } from '../io/ports.ts'
 
 const WINDOW_BYTES = 4 * 1024 * 1024
 const WINDOW_COUNT = 10
@@ -10,12 +12,18 @@ interface Window {
   readonly bytes: Uint8Array<ArrayBuffer>
 }
 
+/** What of a checkpoint is needed to read from it. */
+export interface ReadableCheckpoint {
+  readonly folder: Pick<CheckpointFolder, 'readRange'>
+  readonly shards: readonly Pick<ShardHeader, 'fileName' | 'fileSizeBytes'>[]
+}
+
 export class WindowedReader {
-  private readonly checkpoint: Pick<Checkpoint, 'folder' | 'shards'>
+  private readonly checkpoint: ReadableCheckpoint
   /** Least recently used first. */
   private readonly windows: Window[] = []
 
-  constructor(checkpoint: Pick<Checkpoint, 'folder' | 'shards'>) {
+  constructor(checkpoint: ReadableCheckpoint) {
     this.checkpoint = checkpoint
   }
 

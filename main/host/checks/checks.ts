@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import type { CheckId, CheckResult, CheckSnapshot, CheckState } from '../../../shared/domain/check.ts'
 import { AppError } from '../../../shared/errors/app-error.ts'
 import type { HostCheckRequest } from '../host-api.ts'
-import { runCheck } from './run-check.ts'
+import { runCheck, type CheckControl } from './run-check.ts'
 
 const PUBLISH_INTERVAL_MS = 100
 /** Results kept; a comparison of the largest models is about a megabyte. */
@@ -19,9 +19,11 @@ interface Check {
 export class Checks {
   readonly #byId = new Map<CheckId, Check>()
   readonly #publish: (snapshot: CheckSnapshot) => void
+  readonly #environment: CheckControl['environment']
 
-  constructor(publish: (snapshot: CheckSnapshot) => void) {
+  constructor(publish: (snapshot: CheckSnapshot) => void, environment?: CheckControl['environment']) {
     this.#publish = publish
+    this.#environment = environment
   }
 
   start(request: HostCheckRequest): CheckId {
@@ -37,6 +39,7 @@ export class Checks {
       }
       try {
         check.result = await runCheck(request, {
+          environment: this.#environment,
           isCancelled: () => check.isCancelled,
           progress: (doneBytes, totalBytes) => {
             check.snapshot = { ...check.snapshot, doneBytes: Math.min(doneBytes, totalBytes), totalBytes }

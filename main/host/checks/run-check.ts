@@ -10,11 +10,15 @@ import type { HostCheckRequest } from '../host-api.ts'
 import { requireFolder } from '../jobs/prepare-run.ts'
 import { recordVerification } from '../report/report-files.ts'
 import { verifyOutcome } from '../report/verify-outcome.ts'
+import type { JobEnvironment } from '../jobs/job-observer.ts'
 import { CountingFolder } from './counting-folder.ts'
+import { comparerMaker } from './matrix-pool.ts'
 
 export interface CheckControl {
   readonly isCancelled: () => boolean
   readonly progress: (doneBytes: number, totalBytes: number) => void
+  /** Of the build; undefined = everything in this thread. */
+  readonly environment?: Pick<JobEnvironment, 'verifyWorkerFile' | 'cpuCount'> | undefined
 }
 
 export async function runCheck(request: HostCheckRequest, control: CheckControl): Promise<CheckResult> {
@@ -22,7 +26,7 @@ export async function runCheck(request: HostCheckRequest, control: CheckControl)
     case 'verify':
       return verify(request, control)
     case 'compare': {
-      const [left, right] = await countedFolders([request.leftPath, request.rightPath], control)
+      const [left, right] = (await countedFolders([request.leftPath, request.rightPath], control)).folders
       return { kind: 'compare', report: await compareCheckpoints(left, right, control) }
     }
     case 'inspect': {
@@ -47,20 +51,33 @@ async function verify(
   control: CheckControl,
 ): Promise<CheckResult> {
   const paths = sourcePath === undefined ? [exportPath] : [exportPath, sourcePath]
-  const [folder, source] = await countedFolders(paths, control)
-  const report = await verifyExport(folder, { source, isCancelled: control.isCancelled })
+  const counted = await countedFolders(paths, control)
+  const [folder, source] = counted.folders
+  const { environment, isCancelled } = control
+  const makeComparer = environment && comparerMaker(environment, environment.cpuCount, counted.onRead)
+  const report = await verifyExport(folder, { source, isCancelled, makeComparer })
   const outcome = verifyOutcome(report, sourcePath === undefined ? 'values' : 'source')
   if (shouldRecord) await recordVerification(exportPath, outcome)
   return { kind: 'verify', outcome }
+}
+
+interface Counted<F> {
+  readonly folders: F
+  /** Counts what others have read of them. */
+  readonly onRead: (sizeBytes: number) => void
 }
 
 /** Folders that count towards one progress: all weight files are read once. Throws CHECKPOINT_NOT_FOUND. */
 async function countedFolders<P extends readonly string[]>(
   paths: P,
   { progress }: CheckControl,
-): Promise<[CheckpointFolder, CheckpointFolder]> {
+): Promise<Counted<[CheckpointFolder, CheckpointFolder]>> {
   let totalBytes = 0
   let doneBytes = 0
+  const onRead = (sizeBytes: number): void => {
+    doneBytes += sizeBytes
+    progress(doneBytes, totalBytes)
+  }
   const folders: CheckpointFolder[] = []
   for (const path of paths) {
     await requireFolder(path)
@@ -68,12 +85,7 @@ async function countedFolders<P extends readonly string[]>(
     for (const { name, sizeBytes } of await folder.list()) {
       if (name.endsWith('.safetensors')) totalBytes += sizeBytes
     }
-    folders.push(
-      new CountingFolder(folder, (sizeBytes) => {
-        doneBytes += sizeBytes
-        progress(doneBytes, totalBytes)
-      }),
-    )
+    folders.push(new CountingFolder(folder, onRead))
   }
-  return folders as [CheckpointFolder, CheckpointFolder]
+  return { folders: folders as [CheckpointFolder, CheckpointFolder], onRead }
 }

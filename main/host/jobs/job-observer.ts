@@ -24,6 +24,8 @@ export interface JobEnvironment {
   readonly version: string
   readonly exportWorkerFile: string
   readonly deviceWorkerFile: string
+  /** Compares weights with their source; undefined = in the thread that asks. */
+  readonly verifyWorkerFile?: string | undefined
   readonly kernelsFile: string
   readonly cpuCount: number
 }
