@@ -1,24 +1,17 @@
 /** A measured quality in a few lines. */
-import type { ExpertQuality, LayerQuality, QualityReport } from '../../shared/domain/quality-report.ts'
+import {
+  predictionQuality,
+  type ExpertQuality,
+  type LayerQuality,
+  type QualityReport,
+} from '../../shared/domain/quality-report.ts'
 
 const WORST_EXPERTS = 3
 
 /** Lines without indentation; perplexities, divergence, and where the error is largest. */
-export function qualityText({
-  original,
-  quantized,
-  klMean,
-  top1Agreement,
-  tokens,
-  windows,
-  layers,
-}: QualityReport): readonly string[] {
-  const change = 100 * (quantized.perplexity / original.perplexity - 1)
-  const sign = change < 0 ? '' : '+'
-  const lines = [
-    `perplexity ${original.perplexity.toPrecision(6)} -> ${quantized.perplexity.toPrecision(6)} (${sign}${change.toFixed(2)} %) over ${String(tokens)} tokens in ${String(windows)} windows`,
-    `divergence ${klMean.toPrecision(4)} nats per token, same first choice for ${(100 * top1Agreement).toFixed(2)} %`,
-  ]
+export function qualityText(quality: QualityReport): readonly string[] {
+  const { layers } = quality
+  const lines = predictionText(quality)
   const [last] = layers.slice(-1)
   if (last !== undefined) {
     lines.push(
@@ -31,6 +24,20 @@ export function qualityText({
     )
   }
   return lines
+}
+
+function predictionText(quality: QualityReport): string[] {
+  const prediction = predictionQuality(quality)
+  const { tokens, windows, availableWindows } = quality
+  const of = availableWindows === undefined ? '' : ` of ${String(availableWindows)}`
+  if (prediction === undefined) return [`measured on ${String(windows)}${of} windows`]
+  const { original, quantized, klMean, top1Agreement } = prediction
+  const change = 100 * (quantized.perplexity / original.perplexity - 1)
+  const sign = change < 0 ? '' : '+'
+  return [
+    `perplexity ${original.perplexity.toPrecision(6)} -> ${quantized.perplexity.toPrecision(6)} (${sign}${change.toFixed(2)} %) over ${String(tokens)} tokens in ${String(windows)}${of} windows`,
+    `divergence ${klMean.toPrecision(4)} nats per token, same first choice for ${(100 * top1Agreement).toFixed(2)} %`,
+  ]
 }
 
 function worstExperts(

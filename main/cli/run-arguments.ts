@@ -9,6 +9,7 @@ import {
   DIALECTS,
   EXPERT_INPUT_SCALES,
   KV_CACHE_FORMATS,
+  MAX_QUALITY_TOKENS,
   PROFILES,
   QUALITIES,
   STATISTICS,
@@ -55,8 +56,9 @@ export const RUN_OPTION_HELP = `  --recipe R                 built-in recipe nam
   --samples N, --seq-len N   calibration sequences and their length (default: as the recipe says, else 128 x 512)
   --min-tokens-per-expert N  add samples until every expert has N tokens; reads the checkpoint once more
   --coverage-budget N        samples to choose from (default 4 x --samples)
-  --quality Q                off (default) | full: run the export beside its source on at most 8192 tokens of the
-                             calibration data, on the CPU; reads the source a second time
+  --quality Q                off | layers: error of every layer and expert | full: perplexity and divergence as well.
+                             Measured in the same sweep on at most ${String(MAX_QUALITY_TOKENS)} tokens of the calibration data (default:
+                             full for recipes that calibrate, else off)
   --statistics S             lean (default) | full: also every input channel's maximum and mean in the dump
   --device D                 auto (default) | cpu | webgpu | cuda
   --workers N                export threads (default: one per core)

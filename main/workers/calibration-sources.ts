@@ -7,6 +7,7 @@ import { DescriptorReader } from '../engine/io/node/descriptor-reader.ts'
 import type { GraphRuntime } from '../engine/onnx/graph-runtime.ts'
 import { CopiedTensorReader, type CopiedTensor } from './copied-tensors.ts'
 import { PrefetchingUploads, type LoadTimes } from './prefetching-uploads.ts'
+import type { UnitRequest } from './unit-protocol.ts'
 import { SharedWeightReader } from './shared-weight-reader.ts'
 
 type CountingReader = WeightReader & { readonly bytesRead: number; close?: () => void }
@@ -54,6 +55,12 @@ export class CalibrationSources {
 
   get loadTimes(): LoadTimes {
     return this.uploads?.loadTimes ?? { readMs: 0, convertMs: 0, waitMs: 0 }
+  }
+
+  /** Tells the host that it has every unit of a layer. */
+  markLayer(layerIndex: number): void {
+    const message: UnitRequest = { kind: 'layer_read', layerIndex }
+    this.options.unitPort?.postMessage(message)
   }
 
   /** A reader for every unit, instead of `uploads`. */

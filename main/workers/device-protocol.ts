@@ -2,7 +2,7 @@
  * Messages between the engine host and the device worker, the only thread with ONNX Runtime. Structured-clone safe. Requests are answered in
  * order; cancelling is a word in shared memory, because the thread is blocked while a graph runs.
  */
-import type { ExpertInputArithmetic } from '../../shared/domain/quality-report.ts'
+import type { ExpertInputArithmetic, LayerQuality } from '../../shared/domain/quality-report.ts'
 import type { SerialisedError } from '../../shared/errors/app-error.ts'
 import type { CalibrationData, CalibrationRequest } from '../engine/calibration/data/calibration-input.ts'
 import type { SampleChoice } from '../engine/calibration/coverage/choose-samples.ts'
@@ -15,7 +15,9 @@ import type { SmokeExpert } from '../engine/calibration/smoke-expert.ts'
 import type { MoeModel } from '../engine/models/moe-model.ts'
 import type { FileSeal } from '../engine/io/node/boundary-file.ts'
 import type { DeviceKind } from '../engine/onnx/graph-runtime.ts'
+import type { HeadComparison } from '../engine/quality/compare-heads.ts'
 import type { Comparison } from '../engine/quality/measure-models.ts'
+import type { KnownScales } from '../engine/quality/sweep-quality.ts'
 import type { MessagePort } from 'node:worker_threads'
 import type { CopiedTensor } from './copied-tensors.ts'
 
@@ -37,6 +39,20 @@ export interface Continued {
   readonly layersDone: number
   /** Statistics of these layers, as a calibration dump. */
   readonly stats: Uint8Array<ArrayBuffer>
+  /** What was measured of these layers; empty when quality is not measured. */
+  readonly quality: readonly LayerQuality[]
+}
+
+/** The quantized model beside a calibration; see sweep-quality.ts. */
+export interface MeasureQuality {
+  /** Folder in which the export is being written. */
+  readonly exportPath: string
+  /** Its configuration and index by file name, which are written last. */
+  readonly texts: ReadonlyMap<string, string>
+  /** The first of the calibration data. */
+  readonly windows: readonly TokenBatch[]
+  readonly expertInputs: ExpertInputArithmetic
+  readonly states: StatePlaces
 }
 
 export interface StartCalibration {
@@ -58,6 +74,8 @@ export interface StartCalibration {
   readonly states?: StatePlaces | undefined
   /** States to go on from, the first that is what it should be. Default: none, from the embeddings. */
   readonly kept?: readonly KeptState[] | undefined
+  /** Default: quality is not measured. */
+  readonly quality?: MeasureQuality | undefined
   /** Digest of what hidden states depend on beside checkpoint and version: data and device. Default: ''. */
   readonly inputs?: string | undefined
 }
@@ -129,6 +147,21 @@ export interface DeviceCalls {
   /** Writes the state before layer `layersDone`, with the statistics so far, to a file that the host makes durable. */
   keep_state: { input: Continued & { readonly path: string }; output: FileSeal }
   run_layer: { input: { readonly layerIndex: number }; output: CalibrationStats }
+  /** The quantized model's layer, after the original's; everything of it must be written but the scales that are known. */
+  measure_layer: {
+    input: { readonly layerIndex: number; readonly known: KnownScales }
+    output: LayerQuality
+  }
+  /** After `finish`, which keeps what it needs: next-token distributions of both models. Ends the measurement. */
+  measure_text: {
+    input: {
+      readonly model: MoeModel
+      readonly known: KnownScales
+      readonly descriptors: readonly number[]
+      readonly copies: readonly CopiedTensor[]
+    }
+    output: { readonly comparison: HeadComparison; readonly bytesRead: number }
+  }
   finish: {
     input: undefined
     output: {

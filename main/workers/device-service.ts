@@ -5,6 +5,8 @@ import { Calibrator } from '../engine/calibration/calibrator.ts'
 import { chooseSamples } from '../engine/calibration/coverage/choose-samples.ts'
 import { scoutRouting } from '../engine/calibration/coverage/scout-routing.ts'
 import { loadCalibrationData } from '../engine/calibration/data/load-calibration-data.ts'
+import type { CalibrationStats } from '../engine/calibration/stats.ts'
+import type { SweepQuality } from '../engine/quality/sweep-quality.ts'
 import type { ForwardOptions } from '../engine/calibration/layer-pass.ts'
 import { smokeExpert } from '../engine/calibration/smoke-expert.ts'
 import { OrtRuntime } from '../engine/device/ort-runtime.ts'
@@ -12,6 +14,7 @@ import { listDevices } from '../engine/device/probe-devices.ts'
 import { loadBoundary, saveBoundary, type FileSeal } from '../engine/io/node/boundary-file.ts'
 import { DescriptorReader } from '../engine/io/node/descriptor-reader.ts'
 import { CalibrationSources } from './calibration-sources.ts'
+import { QualitySession } from './quality-session.ts'
 import type { Continued, DeviceCallName, DeviceCalls, DeviceRequest, KeptState } from './device-protocol.ts'
 import { evaluate, secondPlaces } from './evaluate.ts'
 import { ScratchOwner } from './scratch-owner.ts'
@@ -36,6 +39,8 @@ export class DeviceService {
   /** Takes over when a GPU gives up. */
   private spare: OrtRuntime | undefined
   private calibration: Calibration | undefined
+  /** Beside the calibration, and for the comparison of text a little longer. */
+  private quality: QualitySession | undefined
   private readonly scratch = new ScratchOwner()
   /** Of a second model that runs beside the first. */
   private readonly secondScratch = new ScratchOwner()
@@ -68,7 +73,11 @@ export class DeviceService {
       case 'start':
         return this.start(request.input)
       case 'run_layer':
-        return this.current().calibrator.runLayer(request.input.layerIndex, control)
+        return this.runLayer(request.input.layerIndex, control)
+      case 'measure_layer':
+        return this.beside().measureLayer(request.input, this.current().calibrator, control)
+      case 'measure_text':
+        return this.measureText(request.input, control)
       case 'keep_state':
         return this.keep(request.input)
       case 'finish':
@@ -104,6 +113,7 @@ export class DeviceService {
   }
 
   private async start(input: DeviceCalls['start']['input']): Promise<DeviceCalls['start']['output']> {
+    await this.endQuality()
     await this.endCalibration()
     const { model, batches, shouldObserveChannels = false, percentile, gpuBudgetBytes } = input
     const runtime = this.device()
@@ -120,10 +130,19 @@ export class DeviceService {
         ...this.weightsFrom(sources),
       })
       const { tokenCount } = calibrator
-      const key = { inputs: input.inputs ?? '', tokenCount, hiddenSize: model.text.hiddenSize }
-      this.calibration = { calibrator, sources, key }
+      if (input.quality !== undefined) this.quality = await QualitySession.open(input.quality, runtime)
+      const qualityTokens = this.quality?.quality.tokenCount ?? 0
+      const { hiddenSize } = model.text
+      this.calibration = {
+        calibrator,
+        sources,
+        key: { inputs: input.inputs ?? '', tokenCount, hiddenSize, qualityTokens },
+      }
       const { continued, unusable } = await this.restore(input.kept ?? [])
-      if (continued === undefined) await calibrator.embed()
+      if (continued === undefined) {
+        await calibrator.embed()
+        await this.quality?.quality.start(calibrator)
+      }
       return { tokenCount, continued, unusable }
     } catch (error: unknown) {
       if (this.calibration === undefined) {
@@ -132,6 +151,22 @@ export class DeviceService {
       }
       throw error
     }
+  }
+
+  private async runLayer(layerIndex: number, control: ServiceControl): Promise<CalibrationStats> {
+    const { calibrator, sources } = this.current()
+    const stats = await calibrator.runLayer(layerIndex, { ...control, watch: this.quality?.quality.watch })
+    sources.markLayer(layerIndex)
+    return stats
+  }
+
+  private async measureText(
+    input: DeviceCalls['measure_text']['input'],
+    control: ServiceControl,
+  ): Promise<DeviceCalls['measure_text']['output']> {
+    const measured = await this.beside().measureText(input, control)
+    await this.endQuality()
+    return measured
   }
 
   /** Reads the weights for itself: nothing of this pass is exported. */
@@ -175,11 +210,11 @@ export class DeviceService {
   private async restore(
     kept: readonly KeptState[],
   ): Promise<{ readonly continued: Continued | undefined; readonly unusable: readonly string[] }> {
-    const { calibrator, key } = this.current()
+    const { key } = this.current()
     const unusable: string[] = []
     for (const state of kept) {
       try {
-        return { continued: await loadBoundary(state.path, state, key, calibrator), unusable }
+        return { continued: await loadBoundary(state.path, state, key, this.passes()), unusable }
       } catch (error: unknown) {
         const { code, problem } = AppError.from(error)
         if (code !== 'JOURNAL_INVALID' && code !== 'READ_FAILED') throw error
@@ -190,16 +225,20 @@ export class DeviceService {
   }
 
   private keep({ path, ...boundary }: DeviceCalls['keep_state']['input']): Promise<FileSeal> {
-    const { calibrator, key } = this.current()
-    return saveBoundary(path, key, boundary, calibrator)
+    return saveBoundary(path, this.current().key, boundary, this.passes())
+  }
+
+  private passes(): { original: Calibrator; quantized: SweepQuality | undefined } {
+    return { original: this.current().calibrator, quantized: this.quality?.quality }
   }
 
   private async finish(control: ServiceControl): Promise<DeviceCalls['finish']['output']> {
     const { calibrator, sources } = this.current()
+    await this.quality?.quality.keepOriginal(calibrator)
     const stats = await calibrator.finishStats(control)
     const { bytesRead, loadTimes } = sources
     const costs = { runs: calibrator.costs, ...loadTimes }
-    const { spilledBytes } = this.scratch
+    const spilledBytes = this.scratch.spilledBytes + (this.quality?.spilledBytes ?? 0)
     // Nobody waits for a GPU to free its graphs; the next request does.
     this.ending = this.endCalibration()
     this.ending.catch(() => undefined)
@@ -223,9 +262,16 @@ export class DeviceService {
   }
 
   private async close(): Promise<void> {
+    await this.endQuality()
     await this.endCalibration()
     await this.runtime?.close()
     this.runtime = undefined
+  }
+
+  private async endQuality(): Promise<void> {
+    const ending = this.quality
+    this.quality = undefined
+    await ending?.close()
   }
 
   private async endCalibration(): Promise<void> {
@@ -241,6 +287,11 @@ export class DeviceService {
   private device(): OrtRuntime {
     invariant(this.runtime !== undefined, 'the device worker was not opened')
     return this.runtime
+  }
+
+  private beside(): QualitySession {
+    invariant(this.quality !== undefined, 'no measurement of quality was started')
+    return this.quality
   }
 
   private current(): Calibration {

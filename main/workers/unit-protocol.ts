@@ -19,6 +19,8 @@ export type UnitRequest =
       readonly buffer: SharedArrayBuffer
       readonly ranges: readonly FilledRange[]
     }
+  /** Every unit of the layer is handed on. */
+  | { readonly kind: 'layer_read'; readonly layerIndex: number }
 
 export type UnitReply =
   { readonly kind: 'memory'; readonly buffer: SharedArrayBuffer } | { readonly kind: 'stopped' }

@@ -177,6 +177,8 @@ export interface JobSnapshot {
   readonly expertTokens: readonly (readonly number[] | undefined)[]
   /** Largest input magnitude of each expert, in the same form; absent before the first calibrated layer. */
   readonly expertAmax?: readonly (readonly number[] | undefined)[]
+  /** Relative error of each quantized expert, in the same form, null without tokens; absent before the first measured layer. */
+  readonly expertErrors?: readonly (readonly (number | null)[] | undefined)[]
 }
 
 export interface JobLogLine {

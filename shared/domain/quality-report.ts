@@ -38,15 +38,32 @@ export const EXPERT_INPUT_ARITHMETICS = ['layer_max', 'per_expert'] as const
 export type ExpertInputArithmetic = (typeof EXPERT_INPUT_ARITHMETICS)[number]
 
 export interface QualityReport {
-  /** Windows of text, and tokens predicted in them: all but the first of each. */
+  /** Windows of text, and tokens predicted in them: all but the first of each; 0 when only layers were measured. */
   readonly windows: number
   readonly tokens: number
-  readonly original: TextQuality
-  readonly quantized: TextQuality
+  /** Windows of the calibration data, when more than were measured. */
+  readonly availableWindows?: number | undefined
+  /** This and the next three are absent when only layers were measured. */
+  readonly original?: TextQuality | undefined
+  readonly quantized?: TextQuality | undefined
   /** Mean over tokens of KL(original ‖ quantized) of the next-token distributions, in nats. */
-  readonly klMean: number
+  readonly klMean?: number | undefined
   /** Share of tokens for which both models rank the same token first, 0 to 1. */
-  readonly top1Agreement: number
+  readonly top1Agreement?: number | undefined
   readonly layers: readonly LayerQuality[]
   readonly expertInputs: ExpertInputArithmetic
+}
+
+/** How well both models predict, in one piece. */
+export interface PredictionQuality {
+  readonly original: TextQuality
+  readonly quantized: TextQuality
+  readonly klMean: number
+  readonly top1Agreement: number
+}
+
+/** undefined when only layers were measured. */
+export function predictionQuality(quality: QualityReport): PredictionQuality | undefined {
+  const { original, quantized, klMean = Number.NaN, top1Agreement = Number.NaN } = quality
+  return original && quantized && { original, quantized, klMean, top1Agreement }
 }

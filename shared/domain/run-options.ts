@@ -12,8 +12,16 @@ export type DeviceChoice = (typeof DEVICES)[number]
 export type DialectChoice = (typeof DIALECTS)[number]
 export type ProfileChoice = (typeof PROFILES)[number]
 export type StatisticsChoice = (typeof STATISTICS)[number]
-export const QUALITIES = ['off', 'full'] as const
+/** `layers`: the error of every layer and expert; `full`: the next-token distributions as well. */
+export const QUALITIES = ['off', 'layers', 'full'] as const
 export type QualityChoice = (typeof QUALITIES)[number]
+/** Measured at most: enough for perplexities to a few tenths of a percent, few enough for a CPU. One window is always measured. */
+export const MAX_QUALITY_TOKENS = 8192
+
+/** Of so many samples of so many tokens, how many quality is measured on: the first ones. */
+export function measuredSamples(samples: number, sequenceLength: number): number {
+  return Math.min(samples, Math.max(1, Math.floor(MAX_QUALITY_TOKENS / sequenceLength)))
+}
 export type ExpertInputScaleChoice = (typeof EXPERT_INPUT_SCALES)[number]
 
 export interface RunOptions {
@@ -33,7 +41,7 @@ export interface RunOptions {
   readonly sequenceLength?: number | undefined
   /** `full` also keeps the maximum and mean magnitude of every input channel of every linear and expert. Absent = lean. */
   readonly statistics?: StatisticsChoice | undefined
-  /** `full`: the finished export is run beside its source on calibration windows, which reads the source again. Default: off. */
+  /** The export is run beside its source, as far as it is written. Default: full where the run calibrates, else off. */
   readonly quality?: QualityChoice | undefined
   /** Samples are added until every expert has this many tokens, as far as the candidates reach. Absent = natural coverage. */
   readonly minTokensPerExpert?: number | undefined

@@ -33,6 +33,7 @@ export function silentObserver(isCancelled: () => boolean = () => false): JobObs
     layerActive: nothing,
     expertTokens: nothing,
     expertAmax: nothing,
+    expertErrors: nothing,
     log: nothing,
     isCancelled,
   }
@@ -43,7 +44,7 @@ export interface TestRun {
   readonly outputPath: string
 }
 
-/** Runs with defaults for what is not given; the output lands in a new temporary folder. */
+/** Runs with defaults for what is not given, without measuring quality; the output lands in a new temporary folder. */
 export async function runForTest(
   request: Omit<Partial<HostStartRequest>, 'options'> & {
     readonly options: Partial<RunOptions> & { readonly recipe: string }
@@ -55,7 +56,7 @@ export async function runForTest(
     checkpointPath: SAMPLE,
     ...request,
     outputPath,
-    options: { ...DEFAULT_RUN_OPTIONS, workers: 2, device: 'cpu', ...request.options },
+    options: { ...DEFAULT_RUN_OPTIONS, workers: 2, device: 'cpu', quality: 'off', ...request.options },
   }
   return { report: await runJob(full, TEST_ENVIRONMENT, observer), outputPath }
 }

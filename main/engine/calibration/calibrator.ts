@@ -145,8 +145,8 @@ export class Calibrator {
     return new Map([...values].map(([quantizer, of]) => [percentileName(quantizer, percentile), of]))
   }
 
-  exportStates(take: StateRows): Promise<void> {
-    return this.forward.exportStates(take)
+  exportStates(take: StateRows, rowLimit?: number): Promise<void> {
+    return this.forward.exportStates(take, rowLimit)
   }
 
   /** Instead of embed. */

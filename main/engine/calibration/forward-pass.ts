@@ -4,7 +4,7 @@
  * much as it may (stored-states.ts).
  */
 import { AppError, invariant } from '../../../shared/errors/app-error.ts'
-import { f32Tensor, type GraphTensor } from '../onnx/graph-runtime.ts'
+import { f32Tensor, type DeviceKind, type GraphRuntime, type GraphTensor } from '../onnx/graph-runtime.ts'
 import { firstNotFinite } from '../tensor/row-math.ts'
 import { embedTokens } from './embed-tokens.ts'
 import { DOWN_SITE, expertsGraph, GATE_UP_SITE } from './forward/experts.ts'
@@ -18,6 +18,7 @@ import { GraphCache, f32Output, type AmaxSink, type GraphVariant } from './graph
 import type { MicroBatch, RoutedRows } from './hidden-states.ts'
 import {
   DEFAULT_UNIT_BYTES,
+  watchedRows,
   type ForwardOptions,
   type LayerControl,
   type LayerPass,
@@ -42,7 +43,11 @@ export class ForwardPass implements LayerPass {
   readonly costs: LayerPass['costs'] = new Map()
   private readonly options: ForwardOptions
   private readonly states: StoredStates
-  private readonly graphs: GraphCache
+  private readonly plainGraphs: GraphCache
+  private readonly roundingGraphs: GraphCache
+  /** Of the layer that runs, and where they run. */
+  private graphs: GraphCache
+  private device: DeviceKind
   private readonly decoder = new WeightDecoder()
   /** Gathered rows of one run of experts. */
   private readonly gathered = new WeightDecoder()
@@ -55,18 +60,24 @@ export class ForwardPass implements LayerPass {
     const {
       model,
       runtime,
+      roundingRuntime = runtime,
       shouldObserve = true,
       shouldObserveChannels,
       makeInterceptors = () => [],
     } = options
     this.states = new StoredStates(options.batches, model.text, options.stateMemory)
-    this.graphs = new GraphCache({
-      config: model.text,
-      runtime,
-      shouldObserve,
-      shouldObserveChannels,
-      makeInterceptors,
-    })
+    const cacheFor = (on: GraphRuntime): GraphCache =>
+      new GraphCache({
+        config: model.text,
+        runtime: on,
+        shouldObserve,
+        shouldObserveChannels,
+        makeInterceptors,
+      })
+    this.plainGraphs = cacheFor(runtime)
+    this.roundingGraphs = roundingRuntime === runtime ? this.plainGraphs : cacheFor(roundingRuntime)
+    this.graphs = this.plainGraphs
+    this.device = runtime.device
   }
 
   get batches(): readonly MicroBatch[] {
@@ -99,7 +110,7 @@ export class ForwardPass implements LayerPass {
     const { expertCount, topK } = model.text
     const units = layerUnits(model, layerIndex, maxUnitBytes)
     this.passes = { done: 0, total: 3 * this.tokenCount }
-    this.variant = this.options.variantOf?.(layerIndex)
+    this.useVariant(this.options.variantOf?.(layerIndex))
     await this.runMixer(layerIndex, units.mixer, sink, control)
     const routing = new RoutingTable(this.tokenCount, expertCount, topK)
     await this.runMoeFront(layerIndex, units.moeFront, routing, sink, control)
@@ -111,6 +122,7 @@ export class ForwardPass implements LayerPass {
   /** Final norm of the hidden states into `normed` of every micro-batch. */
   async runFinalNorm(sink: AmaxSink, control: LayerControl = {}): Promise<void> {
     const { model } = this.options
+    this.useVariant(undefined)
     const { norm } = globalSlices(model)
     const unit: NamedUnit = {
       names: ['norm.weight'],
@@ -133,9 +145,9 @@ export class ForwardPass implements LayerPass {
     return Promise.resolve()
   }
 
-  exportStates(take: StateRows): Promise<void> {
+  exportStates(take: StateRows, rowLimit = Infinity): Promise<void> {
     return Promise.resolve().then(() => {
-      for (const { firstRow, hidden } of this.batches) take(firstRow, hidden)
+      for (const batch of this.batches) if (batch.firstRow < rowLimit) take(batch.firstRow, batch.hidden)
     })
   }
 
@@ -151,8 +163,16 @@ export class ForwardPass implements LayerPass {
   }
 
   /** Frees the graphs. Idempotent. */
-  release(): Promise<void> {
-    return this.graphs.release()
+  async release(): Promise<void> {
+    await this.plainGraphs.release()
+    await this.roundingGraphs.release()
+  }
+
+  private useVariant(variant: GraphVariant | undefined): void {
+    const { runtime, roundingRuntime = runtime } = this.options
+    this.variant = variant
+    this.graphs = variant === undefined ? this.plainGraphs : this.roundingGraphs
+    this.device = (variant === undefined ? runtime : roundingRuntime).device
   }
 
   private async runMixer(
@@ -231,7 +251,6 @@ export class ForwardPass implements LayerPass {
     sink: AmaxSink,
     control: LayerControl,
   ): Promise<void> {
-    const { runtime } = this.options
     const bytes = await this.options.reader.read(unit)
     const pending: ExpertWork[] = []
     for (let index = 0; index < expertCount; index += 1) {
@@ -253,7 +272,7 @@ export class ForwardPass implements LayerPass {
       if (extra !== undefined) pending.push({ expert, gateUp, down: downValues, rows: extra })
     }
     this.options.reader.release(unit)
-    const perRun = EXPERTS_PER_RUN[runtime.device]
+    const perRun = EXPERTS_PER_RUN[this.device]
     for (let first = 0; first < pending.length; first += perRun) {
       this.checkCancelled(control)
       await this.runExpertGroup(pending.slice(first, first + perRun), sink, control)
@@ -290,12 +309,23 @@ export class ForwardPass implements LayerPass {
       const y = f32Output(results, `y.${String(slot)}`)
       if (rows instanceof Float32Array) control.probe?.take(expert, y)
       else {
-        control.watchExpert?.(expert, inputs[slot] ?? new Float32Array(0), y)
+        this.show(control.watch, expert, rows, inputs[slot] ?? new Float32Array(0), y)
         this.states.hidden.addScaled(rows, y)
         this.advance((rows.to - rows.from) / topK, control)
       }
     }
     this.gathered.reset()
+  }
+
+  private show(
+    watch: LayerControl['watch'],
+    expert: number,
+    routed: RoutedRows,
+    inputs: Float32Array,
+    outputs: Float32Array,
+  ): void {
+    const end = watchedRows(watch, expert, routed) * this.options.model.text.hiddenSize
+    if (end > 0) watch?.watch(expert, inputs.subarray(0, end), outputs.subarray(0, end))
   }
 
   private expertInputs(rows: ExpertWork['rows']): Float32Array<ArrayBuffer> {

@@ -3,7 +3,7 @@ import type { GraphInterceptor } from '../onnx/graph-builder.ts'
 import type { GraphRuntime } from '../onnx/graph-runtime.ts'
 import type { MoeModel } from '../models/moe-model.ts'
 import type { AmaxSink, GraphVariant } from './graph-cache.ts'
-import type { MicroBatch, TokenBatch } from './hidden-states.ts'
+import type { MicroBatch, RoutedRows, TokenBatch } from './hidden-states.ts'
 import type { RunCost } from './resident/device-graphs.ts'
 import type { UploadSource } from './resident/uploads.ts'
 import type { RoutingTable } from './routing-table.ts'
@@ -13,6 +13,8 @@ import type { WeightReader } from './weight-reader.ts'
 export interface ForwardOptions {
   readonly model: MoeModel
   readonly runtime: GraphRuntime
+  /** Where layers run whose inputs are rounded (`variantOf`). On this side only. Default: `runtime`. */
+  readonly roundingRuntime?: GraphRuntime | undefined
   /** Units without a layer, and every unit when the activations live on this side. */
   readonly reader: WeightReader
   readonly batches: readonly TokenBatch[]
@@ -53,9 +55,29 @@ export interface LayerControl {
   readonly onProgress?: ((done: number, total: number) => void) | undefined
   /** Asked between runs; true ends the layer with CANCELLED. */
   readonly isCancelled?: (() => boolean) | undefined
-  /** Sees inputs and outputs f32 [rows, H] of every run of an expert, valid during the call. On this side only. */
-  readonly watchExpert?: ((expert: number, inputs: Float32Array, outputs: Float32Array) => void) | undefined
+  readonly watch?: ExpertWatch | undefined
   readonly probe?: ExpertProbe | undefined
+}
+
+/** Sees the first tokens of every expert. */
+export interface ExpertWatch {
+  /** Only tokens before this row are looked at. */
+  readonly rowLimit: number
+  /** How many more rows of an expert are wanted. */
+  wantedRows(expert: number): number
+  /** Inputs and outputs f32 [rows, H] of tokens in order, at most as many as wanted; valid during the call. */
+  watch(expert: number, inputs: Float32Array, outputs: Float32Array): void
+  /** The layer is run again from its beginning: what was seen of it does not count. */
+  restart(): void
+}
+
+/** How many tokens of an expert, from the first of `routed` on, are to be looked at. */
+export function watchedRows(watch: ExpertWatch | undefined, expert: number, routed: RoutedRows): number {
+  if (watch === undefined) return 0
+  const end = Math.min(routed.to, routed.from + watch.wantedRows(expert))
+  let next = routed.from
+  while (next < end && (routed.rows[next] ?? watch.rowLimit) < watch.rowLimit) next += 1
+  return next - routed.from
 }
 
 /** Runs experts on inputs that are not theirs, with the weights that are loaded anyway. On this side only. */
@@ -83,8 +105,11 @@ export interface LayerPass {
   runLayer(layerIndex: number, sink: AmaxSink, control?: LayerControl): Promise<RoutingTable>
   /** Final norm of the hidden states; without observers also into `normed` of every micro-batch. */
   runFinalNorm(sink: AmaxSink, control?: LayerControl): Promise<void>
-  /** Hands on the hidden states as they are now, f32 [rows, H] of the tokens from `firstRow` on, in order; each is valid during the call. */
-  exportStates(take: StateRows): Promise<void>
+  /**
+   * Hands on the hidden states as they are now, f32 [rows, H] of the tokens from `firstRow` on, in order; each is valid during the call.
+   * With a limit only those runs that have tokens before it.
+   */
+  exportStates(take: StateRows, rowLimit?: number): Promise<void>
   /** Instead of embed: `fill` overwrites f32 [rows, H] with the hidden states of the tokens from `firstRow` on. May ask again from the start. */
   importStates(fill: StateRows): Promise<void>
   /** Brings the hidden states into `hidden` of every micro-batch. */

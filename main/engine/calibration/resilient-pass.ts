@@ -70,8 +70,8 @@ export class ResilientPass implements LayerPass {
     return this.reported(layerCount, sink, control, (collect) => this.pass.runFinalNorm(collect, control))
   }
 
-  exportStates(take: StateRows): Promise<void> {
-    return this.persist(this.layersDone, {}, () => this.pass.exportStates(take))
+  exportStates(take: StateRows, rowLimit?: number): Promise<void> {
+    return this.persist(this.layersDone, {}, () => this.pass.exportStates(take, rowLimit))
   }
 
   importStates(fill: StateRows): Promise<void> {
@@ -96,6 +96,7 @@ export class ResilientPass implements LayerPass {
     let seen: Parameters<AmaxSink>[] = []
     const result = await this.persist(layersBefore, control, () => {
       seen = []
+      control.watch?.restart()
       return work((...report) => seen.push(report))
     })
     for (const report of seen) sink(...report)

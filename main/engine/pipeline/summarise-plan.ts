@@ -46,7 +46,7 @@ export function summarisePlan(plan: ExportPlan, model: MoeModel, machine: PlanMa
     calibrationSiteCount: plan.calibrationSites.length,
     calibration: needsCalibration ? machine.calibration : undefined,
     peakMemoryBytes: peakMemory(plan, model, machine),
-    scratchBytes: needsCalibration ? calibrationDemand(model.text, machine).diskBytes : 0,
+    scratchBytes: calibrationDemand(model.text, machine, needsCalibration).diskBytes,
     freeDiskBytes: machine.freeDiskBytes,
     estimatedDurationMs: needsCalibration ? undefined : Math.ceil((plan.sourceBytes / rate) * 1000),
     engines: engineVerdicts(plan, model),
@@ -112,16 +112,17 @@ function peakMemory(plan: ExportPlan, model: MoeModel, machine: PlanMachine): nu
   // Source and encoded output of one task; the output is at most as large as the source.
   const worker = WORKER_BYTES + 2 * Math.min(largestTask, RESIDENT_LIMIT_BYTES)
   const exporting = BASE_BYTES + plan.tensors.length * TENSOR_BYTES + Math.max(1, machine.workers) * worker
-  if (plan.calibrationSites.length === 0) return Math.ceil(exporting)
+  const { memoryBytes } = calibrationDemand(model.text, machine, plan.calibrationSites.length > 0)
+  if (memoryBytes === 0) return Math.ceil(exporting)
   // Calibration holds the weights of one layer while they are on their way to the device.
   const layer = Math.max(0, ...layerBytes.values())
-  return Math.ceil(exporting + layer + calibrationDemand(model.text, machine).memoryBytes)
+  return Math.ceil(exporting + layer + memoryBytes)
 }
 
 function warnings(plan: ExportPlan, model: MoeModel, machine: PlanMachine): readonly string[] {
   const { freeDiskBytes } = machine
-  const scratchBytes = plan.calibrationSites.length > 0 ? calibrationDemand(model.text, machine).diskBytes : 0
-  const neededBytes = plan.outputBytes + scratchBytes
+  const { diskBytes } = calibrationDemand(model.text, machine, plan.calibrationSites.length > 0)
+  const neededBytes = plan.outputBytes + diskBytes
   const list = model.problems.map(({ subject, message }) => `${subject}: ${message}`)
   if (freeDiskBytes !== undefined && freeDiskBytes < neededBytes) {
     const [needed, free] = [neededBytes, freeDiskBytes].map((bytes) => formatBytes(bytes, 'en'))

@@ -12,7 +12,7 @@ import type { StoredPart } from './stored-part.ts'
 const ITEM_BYTES = 4
 
 /** A part of an export and how to read it. */
-export interface ReadablePart {
+interface ReadablePart {
   readonly part: StoredPart
   readonly reader: WindowedReader
 }

@@ -7,7 +7,7 @@ import type { MoeModel } from '../models/moe-model.ts'
 import type { Declaration } from '../verify/declaration.ts'
 import type { ExpectedModel } from '../verify/expected-model.ts'
 import { WindowedReader } from '../verify/windowed-reader.ts'
-import { DecodingReader, type ReadablePart } from './decoding-reader.ts'
+import { DecodingReader } from './decoding-reader.ts'
 import { floatModel } from './float-model.ts'
 import { layerRounding } from './layer-rounding.ts'
 import { readStoredPart } from './stored-part.ts'
@@ -35,9 +35,7 @@ export interface ExportSource {
   /** Tensors of a layer, or outside of layers; others may be among them. */
   readonly tensorsOf: (layerIndex: number | undefined) => ReadonlyMap<string, TensorSlice>
   /** Scales of inputs and cache that are not in the files yet, by tensor name, as engines multiply. Default: none. */
-  readonly knownScales?: (layerIndex: number | undefined) => ReadonlyMap<string, number>
-  /** What is outside of layers and not in the files yet. Default: nothing. */
-  readonly globals?: ReadablePart | undefined
+  readonly knownScales?: (() => ReadonlyMap<string, number>) | undefined
   readonly expertInputs: ExpertInputArithmetic
 }
 
@@ -56,12 +54,7 @@ export class ExportedModel implements EvaluatedModel {
 
   /** Throws what readStoredPart and layerRounding throw. */
   async prepare(layerIndex: number | undefined): Promise<void> {
-    const { expected, declaration, files, tensorsOf, knownScales, globals, expertInputs } = this.source
-    if (layerIndex === undefined && globals !== undefined) {
-      this.reader.use([globals])
-      this.prepared = { layerIndex, variant: undefined }
-      return
-    }
+    const { expected, declaration, files, tensorsOf, knownScales, expertInputs } = this.source
     const tensors = tensorsOf(layerIndex)
     const part = readStoredPart(expected, declaration, tensors, layerIndex)
     // A new reader: a window that was read before may hold bytes from before they were written.
@@ -71,7 +64,7 @@ export class ExportedModel implements EvaluatedModel {
         files.folder.readRange(files.shards[shardIndex]?.fileName ?? '', offsetBytes, sizeBytes),
       tensors,
       kv: declaration?.kv ?? 'none',
-      known: knownScales?.(layerIndex) ?? new Map(),
+      known: knownScales?.() ?? new Map(),
     })
     const variant = await layerRounding({ model: expected, layerIndex, part, scales, expertInputs })
     this.prepared = { layerIndex, variant }

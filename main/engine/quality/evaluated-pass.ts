@@ -7,6 +7,8 @@ import type { EvaluatedModel } from './evaluated-model.ts'
 
 export interface MeasureOptions {
   readonly runtime: GraphRuntime
+  /** Where layers run whose inputs are rounded: a CPU, because rounding in graphs is exact there. Default: `runtime`. */
+  readonly roundingRuntime?: GraphRuntime | undefined
   /** One result per group. */
   readonly windows: readonly TokenBatch[]
   readonly stateMemory?: StateMemory | undefined
@@ -15,12 +17,13 @@ export interface MeasureOptions {
 /** Throws what cutting batches throws. */
 export function evaluatedPass(
   evaluated: EvaluatedModel,
-  { runtime, windows, stateMemory }: MeasureOptions,
+  { runtime, roundingRuntime, windows, stateMemory }: MeasureOptions,
 ): ForwardPass {
   const { model, reader } = evaluated
   return new ForwardPass({
     model,
     runtime,
+    roundingRuntime,
     reader,
     batches: windows,
     shouldObserve: false,

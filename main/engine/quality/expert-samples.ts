@@ -3,11 +3,11 @@
  * inputs, so that its error is its own and not that of the layers before.
  */
 import type { ExpertQuality } from '../../../shared/domain/quality-report.ts'
-import type { ExpertProbe } from '../calibration/layer-pass.ts'
+import type { ExpertProbe, ExpertWatch } from '../calibration/layer-pass.ts'
 import { ErrorSums } from './error-sums.ts'
 
 /** Samples of all experts of a layer at most; inputs and outputs. */
-const SAMPLE_BYTES = 128 * 1024 * 1024
+export const SAMPLE_BYTES = 128 * 1024 * 1024
 const MAX_ROWS = 64
 const MIN_ROWS = 4
 
@@ -23,15 +23,25 @@ interface Sample {
   length: number
 }
 
-export class ExpertSamples implements ExpertProbe {
+export class ExpertSamples implements ExpertProbe, ExpertWatch {
+  readonly rowLimit: number
   private readonly limit: number
   private readonly samples = new Map<number, Sample>()
   private readonly results: ExpertQuality[] = []
   private readonly hiddenSize: number
 
-  constructor(expertCount: number, hiddenSize: number) {
+  constructor(expertCount: number, hiddenSize: number, rowLimit: number) {
     this.hiddenSize = hiddenSize
+    this.rowLimit = rowLimit
     this.limit = sampleRows(expertCount, hiddenSize) * hiddenSize
+  }
+
+  wantedRows(expert: number): number {
+    return (this.limit - (this.samples.get(expert)?.length ?? 0)) / this.hiddenSize
+  }
+
+  restart(): void {
+    this.samples.clear()
   }
 
   /** Of the original; f32 [rows, H] each. */

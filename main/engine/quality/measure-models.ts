@@ -58,7 +58,7 @@ export async function compareModels(
     const layers: LayerQuality[] = []
     for (let layer = 0; layer < layerCount; layer += 1) {
       await original.prepare(layer)
-      await first.runLayer(layer, IGNORE, { ...control, watchExpert: second.watchExpert })
+      await first.runLayer(layer, IGNORE, { ...control, watch: second.watch })
       layers.push(await second.runLayer(layer, first.batches, control))
       control.onLayer?.(layer + 1, layerCount)
     }

@@ -1,17 +1,18 @@
 /** Opens a folder for measuring: an export with what it declares, or an unquantized checkpoint. Reads headers only. */
 import type { ExpertInputArithmetic } from '../../../shared/domain/quality-report.ts'
-import type { TensorSlice } from '../checkpoint/checkpoint.ts'
+import type { Checkpoint, TensorSlice } from '../checkpoint/checkpoint.ts'
 import type { WeightReader } from '../calibration/weight-reader.ts'
 import type { CheckpointFolder } from '../io/ports.ts'
 import { recogniseModel } from '../models/recognise-model.ts'
 import { expectedModel } from '../verify/expected-model.ts'
 import { openExport } from '../verify/open-export.ts'
 import { fittingDeclaration, readDeclarations } from '../verify/read-declarations.ts'
-import { ExportedModel, plainModel, type EvaluatedModel } from './evaluated-model.ts'
+import { ExportedModel, plainModel, type EvaluatedModel, type ExportSource } from './evaluated-model.ts'
 import { layerOf } from './float-model.ts'
 
 export interface OpenedModel {
   readonly evaluated: EvaluatedModel
+  readonly checkpoint: Checkpoint
   /** False for an unquantized checkpoint. */
   readonly isExport: boolean
 }
@@ -19,11 +20,13 @@ export interface OpenedModel {
 /**
  * `readerOf` makes the reader of an unquantized checkpoint from its weight files, in the order of its shards. Throws what openExport,
  * recogniseModel and the readers of declarations throw, and what is wrong with the index.
+ * `knownScales` of an export: see ExportSource.
  */
 export async function openEvaluated(
   folder: CheckpointFolder,
   expertInputs: ExpertInputArithmetic,
   readerOf: (fileNames: readonly string[]) => WeightReader,
+  knownScales?: ExportSource['knownScales'],
 ): Promise<OpenedModel> {
   const opened = await openExport(folder)
   const { checkpoint, indexProblems } = opened
@@ -32,7 +35,7 @@ export async function openEvaluated(
     const [problem] = indexProblems
     if (problem !== undefined) throw problem
     const reader = readerOf(checkpoint.shards.map(({ fileName }) => fileName))
-    return { evaluated: plainModel(recogniseModel(checkpoint), reader), isExport: false }
+    return { evaluated: plainModel(recogniseModel(checkpoint), reader), checkpoint, isExport: false }
   }
   const expected = expectedModel(checkpoint)
   const byLayer = tensorsByLayer(expected.prefix, checkpoint.tensors)
@@ -41,9 +44,10 @@ export async function openEvaluated(
     declaration: fittingDeclaration(declarations, expected, checkpoint.tensors),
     files: checkpoint,
     tensorsOf: (layerIndex) => byLayer.get(layerIndex) ?? new Map(),
+    knownScales,
     expertInputs,
   })
-  return { evaluated, isExport: true }
+  return { evaluated, checkpoint, isExport: true }
 }
 
 export function tensorsByLayer(

@@ -6,36 +6,30 @@ import type { ErrorMeasure, LayerQuality } from '../../../shared/domain/quality-
 import { AppError } from '../../../shared/errors/app-error.ts'
 import type { ForwardPass } from '../calibration/forward-pass.ts'
 import type { AmaxSink } from '../calibration/graph-cache.ts'
-import type { MicroBatch, TokenBatch } from '../calibration/hidden-states.ts'
-import type { LayerControl } from '../calibration/layer-pass.ts'
-import type { StateMemory } from '../calibration/stored-states.ts'
-import type { GraphRuntime } from '../onnx/graph-runtime.ts'
+import type { MicroBatch } from '../calibration/hidden-states.ts'
+import type { ExpertWatch, LayerControl, LayerPass, StateRows } from '../calibration/layer-pass.ts'
 import type { HeadSide } from './compare-heads.ts'
 import { ErrorSums } from './error-sums.ts'
 import type { EvaluatedModel } from './evaluated-model.ts'
-import { evaluatedPass } from './evaluated-pass.ts'
+import { evaluatedPass, type MeasureOptions } from './evaluated-pass.ts'
 import { ExpertSamples } from './expert-samples.ts'
 import { copyStates } from './state-rows.ts'
 
 const IGNORE: AmaxSink = () => undefined
 
-export interface QualityStreamOptions {
+export interface QualityStreamOptions extends MeasureOptions {
   readonly quantized: EvaluatedModel
-  /** Must be a CPU: rounding in graphs is exact there. */
-  readonly runtime: GraphRuntime
-  readonly windows: readonly TokenBatch[]
-  readonly stateMemory?: StateMemory | undefined
 }
 
-export class QualityStream {
+export class QualityStream implements Pick<LayerPass, 'exportStates' | 'importStates'> {
   private readonly quantized: EvaluatedModel
   private readonly forward: ForwardPass
   private samples: ExpertSamples
 
   /** Throws what cutting batches throws. */
-  constructor({ quantized, runtime, windows, stateMemory }: QualityStreamOptions) {
+  constructor({ quantized, ...options }: QualityStreamOptions) {
     this.quantized = quantized
-    this.forward = evaluatedPass(quantized, { runtime, windows, stateMemory })
+    this.forward = evaluatedPass(quantized, options)
     this.samples = this.newSamples()
   }
 
@@ -52,12 +46,22 @@ export class QualityStream {
     await this.forward.embed()
   }
 
+  get tokenCount(): number {
+    return this.forward.tokenCount
+  }
+
   /** To be given to the original's runLayer, so that experts can be compared one by one. */
-  get watchExpert(): NonNullable<LayerControl['watchExpert']> {
-    const { samples } = this
-    return (expert, inputs, outputs) => {
-      samples.watch(expert, inputs, outputs)
-    }
+  get watch(): ExpertWatch {
+    return this.samples
+  }
+
+  /** The quantized model's states, to go on from later with `importStates` instead of a start. */
+  exportStates(take: StateRows): Promise<void> {
+    return this.forward.exportStates(take)
+  }
+
+  importStates(fill: StateRows): Promise<void> {
+    return this.forward.importStates(fill)
   }
 
   /**
@@ -121,7 +125,7 @@ export class QualityStream {
 
   private newSamples(): ExpertSamples {
     const { expertCount, hiddenSize } = this.quantized.model.text
-    return new ExpertSamples(expertCount, hiddenSize)
+    return new ExpertSamples(expertCount, hiddenSize, this.forward.tokenCount)
   }
 }
 

@@ -4,7 +4,8 @@
  */
 import { join } from 'node:path'
 import type { CoverageSearch } from '../../../shared/domain/job.ts'
-import { candidateSamples } from '../../../shared/domain/run-options.ts'
+import type { LayerQuality } from '../../../shared/domain/quality-report.ts'
+import { candidateSamples, measuredSamples, type QualityChoice } from '../../../shared/domain/run-options.ts'
 import { formatBytes } from '../../../shared/domain/format-text.ts'
 import { AppError } from '../../../shared/errors/app-error.ts'
 import type { CalibrationData } from '../../engine/calibration/data/calibration-input.ts'
@@ -15,8 +16,9 @@ import { mergeStats, EMPTY_STATS, type CalibrationStats } from '../../engine/cal
 import { readCalibrationFiles } from '../../engine/io/node/calibration-files.ts'
 import { byteView } from '../../engine/tensor/byte-view.ts'
 import type { QwenTextConfig } from '../../engine/models/qwen3_5-moe/text-config.ts'
-import type { DeviceCalls } from '../../workers/device-protocol.ts'
+import type { DeviceCalls, MeasureQuality, StatePlaces } from '../../workers/device-protocol.ts'
 import type { HostStartRequest } from '../host-api.ts'
+import type { CopiedTensor } from '../../workers/copied-tensors.ts'
 import { DeviceClient } from '../pool/device-client.ts'
 import { chooseDevice } from '../pool/probe-devices.ts'
 import { UnitExchange } from '../pool/unit-exchange.ts'
@@ -33,21 +35,29 @@ import { cancelled, type ExportSweep } from './export-sweep.ts'
 import { expertInputAmax } from './expert-statistics.ts'
 import type { JobEnvironment, JobObserver } from './job-observer.ts'
 import { digest } from './journal.ts'
-import { AMAX_LIMIT_BYTES, type PreparedRun } from './prepare-run.ts'
+import { AMAX_LIMIT_BYTES, needsStatistics, type PreparedRun } from './prepare-run.ts'
 import type { CalibrationOutcome } from './run-parts.ts'
 import { stateLimitBytes } from './state-memory.ts'
+import {
+  measuredWindows,
+  measureRequest,
+  qualityLevel,
+  QualityMeasurement,
+  shareStates,
+  type MeasurementParts,
+} from './measure-quality.ts'
 import type { WorkFolder } from './work-folder.ts'
 
 /** How soon a cancel reaches the device worker, which looks between two runs of a graph. */
 const CANCEL_POLL_MS = 100
 const SCRATCH_NAME = 'hidden-states.scratch'
 
-interface Stage {
-  readonly client: DeviceClient
-  readonly exchange: UnitExchange
-  readonly sweep: ExportSweep
-  readonly observer: JobObserver
-  readonly prepared: PreparedRun
+interface Stage extends MeasurementParts {
+  /** False when the forward pass is for the measurement of quality alone. */
+  readonly needsCalibration: boolean
+  readonly quality: QualityChoice
+  /** The folder in which the export is written. */
+  readonly exportPath: string
   readonly work: WorkFolder
   readonly boundaries: CalibrationBoundaries
 }
@@ -61,7 +71,9 @@ export async function calibrateAndExport(
   sweep: ExportSweep,
   descriptors: readonly number[],
   work: WorkFolder,
+  exportPath: string,
 ): Promise<CalibrationOutcome> {
+  const needsCalibration = needsStatistics(prepared)
   const device = await chooseDevice(request.options.device, environment.deviceWorkerFile)
   const client = await DeviceClient.start({
     workerFile: environment.deviceWorkerFile,
@@ -78,26 +90,32 @@ export async function calibrateAndExport(
   }, CANCEL_POLL_MS)
   const boundaries = new CalibrationBoundaries(work, device)
   try {
-    const stage = { client, exchange, sweep, observer, prepared, work, boundaries }
-    const { tokenCount, before, ...started } = await startCalibration(stage, request, descriptors)
-    observer.log('info', `calibrating on ${device} with ${String(tokenCount)} tokens`)
-    const stats = await runLayers(stage, before, started.coverageSearch === undefined ? 0 : 1)
-    const notices = [...started.notices, ...shortNotices(started.coverageSearch, stats, observer)]
+    const parts = { client, exchange, sweep, observer, prepared, work, boundaries, descriptors, exportPath }
+    const stage = { ...parts, needsCalibration, quality: qualityLevel(request.options, needsCalibration) }
+    const { tokenCount, before, copies, measurement, ...started } = await startCalibration(stage, request)
+    const what = needsCalibration ? 'calibrating' : 'measuring'
+    observer.log('info', `${what} on ${device} with ${String(tokenCount)} tokens`)
+    const passesBefore = started.coverageSearch === undefined ? 0 : 1
+    const layerStats = await runLayers(stage, measurement, before, passesBefore)
+    const notices = [...started.notices, ...shortNotices(started.coverageSearch, layerStats, observer)]
     const finished = await client.finishCalibration()
     await exchange.settle()
     await boundaries.settle()
+    const stats = usedStats(stage, mergeStats(layerStats, finished.stats))
+    const quality = await measurement?.finish(stats, copies)
     observer.stageDone('calibrate')
     const { spilledBytes } = finished
     if (spilledBytes > 0) {
       observer.log('info', `${formatBytes(spilledBytes, 'en')} of hidden states went through a scratch file`)
     }
     return {
-      stats: mergeStats(stats, finished.stats),
-      device,
+      stats,
+      device: needsCalibration ? device : 'none',
       ...started,
-      notices,
-      bytesRead: started.bytesRead + finished.bytesRead,
+      notices: [...notices, ...(quality?.notices ?? [])],
+      bytesRead: started.bytesRead + finished.bytesRead + (quality?.bytesRead ?? 0),
       spilledBytes,
+      quality,
     }
   } catch (error: unknown) {
     await exchange.settle() // a failed export task is the cause, the device worker's CANCELLED its effect
@@ -115,9 +133,13 @@ export async function calibrateAndExport(
 interface Before {
   readonly layersDone: number
   readonly stats: CalibrationStats
+  readonly quality: readonly LayerQuality[]
 }
 
 interface Started {
+  readonly copies: readonly CopiedTensor[]
+  /** undefined: quality is not measured. */
+  readonly measurement: QualityMeasurement | undefined
   readonly before: Before
   readonly tokenCount: number
   readonly notices: readonly string[]
@@ -126,12 +148,8 @@ interface Started {
   readonly bytesRead: number
 }
 
-async function startCalibration(
-  stage: Stage,
-  request: HostStartRequest,
-  descriptors: readonly number[],
-): Promise<Started> {
-  const { client, exchange, sweep, observer, prepared, work, boundaries } = stage
+async function startCalibration(stage: Stage, request: HostStartRequest): Promise<Started> {
+  const { client, exchange, observer, prepared, work, boundaries, descriptors } = stage
   const { options } = request
   const { model } = prepared
   const shouldObserveChannels = options.statistics === 'full'
@@ -146,27 +164,72 @@ async function startCalibration(
   }
   const covered = await coverData(stage, request, data.batch, { descriptors, states })
   const batch = covered?.batch ?? data.batch
-  const { embedding, norm } = globalSlices(model)
-  const outputs = work.shards.map(({ fd }) => fd)
+  const copies = await copyGlobals(stage)
+  const quality = planMeasurement(stage, batch, states)
   const { tokenCount, ...begun } = await client.startCalibration({
     model,
     descriptors,
-    copies: await copyTensors(sweep, prepared.plan, [embedding, norm], outputs),
+    copies,
     batches: [batch],
     shouldObserveChannels,
     percentile: prepared.plan.percentile,
     unitPort: exchange.workerPort,
-    states,
+    states: quality?.states ?? states,
+    quality: quality?.request,
     kept: boundaries.kept,
     inputs: inputsOf(client.device, batch),
   })
   return {
     tokenCount,
+    copies,
+    measurement: quality?.measurement,
     before: beginning(stage, begun),
     notices: data.warnings,
     coverageSearch: covered?.search,
     bytesRead: covered?.bytesRead ?? 0,
   }
+}
+
+/** Tensors outside the layers that the device worker reads: the export has them before. */
+function copyGlobals({ sweep, prepared, work, quality }: Stage): Promise<readonly CopiedTensor[]> {
+  const { embedding, norm, head } = globalSlices(prepared.model)
+  const wanted = quality === 'full' ? [embedding, norm, head] : [embedding, norm]
+  const outputs = work.shards.map(({ fd }) => fd)
+  return copyTensors(sweep, prepared.plan, wanted, outputs)
+}
+
+interface PlannedMeasurement {
+  readonly measurement: QualityMeasurement
+  readonly request: MeasureQuality
+  /** Of the calibration, beside it. */
+  readonly states: StatePlaces
+}
+
+function planMeasurement(
+  stage: Stage,
+  batch: TokenBatch,
+  states: StatePlaces,
+): PlannedMeasurement | undefined {
+  const { quality, prepared, exportPath, observer } = stage
+  if (quality === 'off') return undefined
+  const windows = measuredWindows(batch)
+  const { first, second } = shareStates(states, prepared.model.text, windows)
+  const counts = { measured: windows.batch, available: batch.batch }
+  const of = counts.measured < counts.available ? ` of ${String(counts.available)}` : ''
+  observer.log(
+    'info',
+    `measuring quality on ${String(windows.batch)}${of} windows of ${String(batch.time)} tokens`,
+  )
+  return {
+    measurement: new QualityMeasurement(stage, quality, counts),
+    request: measureRequest(prepared.plan, exportPath, windows, second),
+    states: first,
+  }
+}
+
+/** What scales are made from: the statistics of this pass, unless others were given or none are needed. */
+function usedStats({ needsCalibration, prepared }: Stage, measured: CalibrationStats): CalibrationStats {
+  return needsCalibration ? measured : (prepared.givenStats ?? EMPTY_STATS)
 }
 
 /** Digest of what hidden states depend on beside checkpoint and version. */
@@ -179,15 +242,15 @@ function beginning(
   { continued, unusable }: Pick<DeviceCalls['start']['output'], 'continued' | 'unusable'>,
 ): Before {
   for (const reason of unusable) observer.log('warn', `calibration cannot continue from ${reason}`)
-  if (continued === undefined) return { layersDone: 0, stats: EMPTY_STATS }
+  if (continued === undefined) return { layersDone: 0, stats: EMPTY_STATS, quality: [] }
   boundaries.continueFrom(unusable.length)
-  const { layersDone, stats } = continued
+  const { layersDone, stats, quality } = continued
   const { layerCount } = prepared.model.text
   observer.log(
     'info',
     `continuing calibration: ${String(layersDone)} of ${String(layerCount)} layers were finished before`,
   )
-  return { layersDone, stats: parseAmaxDump('calibration state', stats) }
+  return { layersDone, stats: parseAmaxDump('calibration state', stats), quality }
 }
 
 function shortNotices(
@@ -203,19 +266,20 @@ function shortNotices(
 }
 
 async function loadData(
-  { client, observer, prepared }: Stage,
+  { client, observer, prepared, needsCalibration }: Stage,
   request: HostStartRequest,
 ): Promise<CalibrationData> {
   const { checkpoint, model } = prepared
   const { samples, sequenceLength } = prepared.calibration
+  const measured = measuredSamples(samples, sequenceLength)
   const data = await client.loadData(
     await readCalibrationFiles({
       checkpoint,
       vocabSize: model.text.vocabSize,
       maxPositions: model.text.maxPositions,
       calibrationPath: request.calibrationPath,
-      samples,
-      maxSamples: candidateSamples({ ...request.options, samples }),
+      samples: needsCalibration ? samples : measured,
+      maxSamples: needsCalibration ? candidateSamples({ ...request.options, samples }) : measured,
       sequenceLength,
     }),
   )
@@ -225,12 +289,12 @@ async function loadData(
 
 /** undefined when no minimum was asked for. */
 async function coverData(
-  { client, observer, prepared }: Stage,
+  { client, observer, prepared, needsCalibration }: Stage,
   { options: { minTokensPerExpert } }: HostStartRequest,
   batch: TokenBatch,
   places: Pick<CoverageRequest, 'descriptors' | 'states'>,
 ): Promise<CoveredData | undefined> {
-  if (minTokensPerExpert === undefined) return undefined
+  if (minTokensPerExpert === undefined || !needsCalibration) return undefined
   const { model, calibration } = prepared
   observer.log('info', `looking where the tokens of ${String(batch.batch)} samples go`)
   const covered = await coverExperts(
@@ -246,10 +310,12 @@ async function coverData(
 
 /** `passesBefore` = passes over all layers that the stage has shown already. */
 async function runLayers(
-  { client, observer, prepared, boundaries }: Stage,
-  { layersDone, stats: statsBefore }: Before,
+  stage: Stage,
+  measurement: QualityMeasurement | undefined,
+  { layersDone, stats: statsBefore, quality }: Before,
   passesBefore: number,
 ): Promise<CalibrationStats> {
+  const { client, observer, prepared, boundaries, needsCalibration } = stage
   const { prefix, text } = prepared.model
   const shown = passesBefore * text.layerCount
   let stats = statsBefore
@@ -257,20 +323,26 @@ async function runLayers(
     const module = `${prefix}.layers.${String(layer)}.mlp.experts`
     const tokens = stats.expertTokens.get(module)
     const amax = expertInputAmax(stats, module)
+    if (!needsCalibration) return
     if (tokens !== undefined) observer.expertTokens(layer, [...tokens])
     if (amax !== undefined) observer.expertAmax(layer, amax)
   }
   for (let layer = 0; layer < layersDone; layer += 1) showExperts(layer)
+  measurement?.continueFrom(quality)
+  const share = measurement === undefined ? 1 : 1 / 2
   observer.stageProgress('calibrate', shown + layersDone)
   for (let layer = layersDone; layer < text.layerCount; layer += 1) {
     observer.layerActive(layer)
     const ofLayer = await client.runLayer(layer, (done, total) => {
-      observer.stageProgress('calibrate', shown + layer + done / total)
+      observer.stageProgress('calibrate', shown + layer + (share * done) / total)
     })
     stats = mergeStats(stats, ofLayer)
-    observer.stageProgress('calibrate', shown + layer + 1)
     showExperts(layer)
-    await boundaries.keep(client, layer + 1, stats)
+    await measurement?.afterLayer(layer, usedStats(stage, stats), (done, total) => {
+      observer.stageProgress('calibrate', shown + layer + share + (share * done) / total)
+    })
+    observer.stageProgress('calibrate', shown + layer + 1)
+    await boundaries.keep(client, layer + 1, stats, measurement?.measured ?? [])
   }
   return stats
 }

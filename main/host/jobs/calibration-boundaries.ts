@@ -5,6 +5,7 @@
  */
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { LayerQuality } from '../../../shared/domain/quality-report.ts'
 import { writeCalibrationDump } from '../../engine/calibration/amax-dump.ts'
 import type { CalibrationStats } from '../../engine/calibration/stats.ts'
 import type { FileSeal } from '../../engine/io/node/boundary-file.ts'
@@ -57,12 +58,17 @@ export class CalibrationBoundaries {
   }
 
   /** Keeps the state before layer `layersDone`, unless the last one is recent enough. Throws what writing this or the last one throws. */
-  async keep(client: DeviceClient, layersDone: number, stats: CalibrationStats): Promise<void> {
+  async keep(
+    client: DeviceClient,
+    layersDone: number,
+    stats: CalibrationStats,
+    quality: readonly LayerQuality[],
+  ): Promise<void> {
     if (performance.now() - this.lastMs < this.intervalMs) return
     await this.durable
     const file = BOUNDARY_FILES.find((name) => name !== this.lastFile) ?? ''
     const dump = writeCalibrationDump(stats)
-    const seal = await client.keepState(join(this.folder, file), { layersDone, stats: dump })
+    const seal = await client.keepState(join(this.folder, file), { layersDone, stats: dump, quality })
     this.lastFile = file
     this.lastMs = performance.now()
     this.durable = this.makeDurable(file, layersDone, seal)

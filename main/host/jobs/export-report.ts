@@ -53,7 +53,7 @@ export async function makeExportReport(parts: RunParts, output: OutputFolder): P
       uncoveredExperts: uncoveredExperts(parts),
     },
     ...runFindings(parts),
-    quality: parts.quality?.report,
+    quality: calibrated.quality?.report,
     serveCommands: serveCommands(plan, model, `./${name}`),
     verification: verifyOutcome(verified, 'headers'),
   }

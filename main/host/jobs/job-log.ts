@@ -34,6 +34,9 @@ export function keepLog(inner: JobObserver): LoggedObserver {
     expertAmax: (layerIndex, amax) => {
       inner.expertAmax(layerIndex, amax)
     },
+    expertErrors: (layerIndex, errors) => {
+      inner.expertErrors(layerIndex, errors)
+    },
     log: (level, message) => {
       lines.push({ timeMs: Date.now(), level, message })
       inner.log(level, message)

@@ -14,6 +14,8 @@ export interface JobObserver {
   expertTokens(layerIndex: number, tokens: readonly number[]): void
   /** Largest input magnitude of each expert of a layer. */
   expertAmax(layerIndex: number, amax: readonly number[]): void
+  /** Relative error of each expert of a layer; null for those without tokens. */
+  expertErrors(layerIndex: number, errors: readonly (number | null)[]): void
   log(level: 'debug' | 'info' | 'warn' | 'error', message: string): void
   /** The run is to end at the next opportunity, for good or to be continued later: it was cancelled or paused. */
   isCancelled(): boolean

@@ -46,6 +46,7 @@ export class JobRecord implements JobObserver {
   private activeLayer: number | undefined
   private tokens: (readonly number[] | undefined)[] = []
   private amax: (readonly number[] | undefined)[] = []
+  private errors: (readonly (number | null)[] | undefined)[] = []
   private lastPublishedMs = 0
   private timer: NodeJS.Timeout | undefined
 
@@ -128,6 +129,13 @@ export class JobRecord implements JobObserver {
     this.publishSoon()
   }
 
+  expertErrors(layerIndex: number, errors: readonly (number | null)[]): void {
+    this.errors = Array.from({ length: this.layerCount }, (_, index) =>
+      index === layerIndex ? errors : this.errors[index],
+    )
+    this.publishSoon()
+  }
+
   log(level: JobLogLine['level'], message: string): void {
     const line: JobLogLine = { jobId: this.options.jobId, timeMs: Date.now(), level, message }
     if (this.logLines.length < MAX_LOG_LINES) this.logLines.push(line)
@@ -159,6 +167,7 @@ export class JobRecord implements JobObserver {
       etaMs: this.eta(bytesPerSecond),
       expertTokens: this.tokens,
       ...(this.amax.length === 0 ? {} : { expertAmax: this.amax }),
+      ...(this.errors.length === 0 ? {} : { expertErrors: this.errors }),
     }
   }
 

@@ -16,7 +16,7 @@ const DEAD_MESSAGES: Readonly<Record<DeadWeight['outcome'], string>> = {
 }
 
 export async function makeReport(parts: RunParts, finalPath: string, clock: JobClock): Promise<RunReport> {
-  const { prepared, sweep, calibrated, workerCount, quality } = parts
+  const { prepared, sweep, calibrated, workerCount } = parts
   const { plan, model } = prepared
   const outputFiles = await listFiles(finalPath)
   return {
@@ -40,11 +40,11 @@ export async function makeReport(parts: RunParts, finalPath: string, clock: JobC
     coverage: layerCoverage(parts),
     coverageSearch: calibrated.coverageSearch,
     ...runFindings(parts),
-    quality: quality?.report,
+    quality: calibrated.quality?.report,
     serveCommands: serveCommands(plan, model, finalPath),
     durationMs: clock.elapsedMs,
     stageDurationsMs: clock.stageDurationsMs,
-    bytesRead: sweep.bytesRead + calibrated.bytesRead + (quality?.bytesRead ?? 0),
+    bytesRead: sweep.bytesRead + calibrated.bytesRead,
     spilledBytes: calibrated.spilledBytes,
     peakResidentBytes: process.resourceUsage().maxRSS * 1024,
   }
@@ -55,8 +55,8 @@ export function runFindings({
   prepared,
   sweep,
   scaleFindings,
-  quality,
-}: Pick<RunParts, 'prepared' | 'sweep' | 'scaleFindings' | 'quality'>): Required<
+  calibrated,
+}: Pick<RunParts, 'prepared' | 'sweep' | 'scaleFindings' | 'calibrated'>): Required<
   Pick<RunReport, 'findings' | 'repairs'>
 > {
   const dead: QualityFinding[] = sweep.deadWeights.map(({ name, outcome }) => ({
@@ -65,7 +65,7 @@ export function runFindings({
     message: DEAD_MESSAGES[outcome],
   }))
   const all = [...dead, ...scaleFindings]
-  const measured = quality?.findings ?? []
+  const measured = calibrated.quality?.findings ?? []
   return prepared.plan.profile === 'hardened'
     ? { findings: measured, repairs: all }
     : { findings: [...all, ...measured], repairs: [] }

@@ -34,6 +34,11 @@ export interface PreparedRun extends OpenedModel {
   readonly givenStats: CalibrationStats | undefined
 }
 
+/** Whether scales are to be made from data that has to be run through the model. */
+export function needsStatistics({ plan, givenStats }: Pick<PreparedRun, 'plan' | 'givenStats'>): boolean {
+  return plan.calibrationSites.length > 0 && givenStats === undefined
+}
+
 /** Opens and recognises. Throws CHECKPOINT_NOT_FOUND and every `data` and `unsupported` error of reader and adapter. */
 export async function openModel(checkpointPath: string): Promise<OpenedModel> {
   await requireFolder(checkpointPath)

@@ -24,8 +24,8 @@ import type { JobEnvironment, JobObserver } from './job-observer.ts'
 import { writeReports } from '../report/report-files.ts'
 import { makeExportReport } from './export-report.ts'
 import { publish, removePartial, type OutputFolder } from './output-folder.ts'
-import { prepareRun, type PreparedRun } from './prepare-run.ts'
-import { measureQuality } from './measure-quality.ts'
+import { needsStatistics, prepareRun, type PreparedRun } from './prepare-run.ts'
+import { qualityLevel } from './measure-quality.ts'
 import { makeReport } from './make-report.ts'
 import { releaseGarbage } from './release-garbage.ts'
 import { runIdentity } from './run-identity.ts'
@@ -135,12 +135,7 @@ async function fillFolder(writing: Writing, work: WorkFolder, kernels: Uint8Arra
     clock.mark('seal')
     observer.stageStarted('verify', 1, 'steps')
     await checkPublished(output.partialPath, plan)
-    const quality =
-      request.options.quality === 'full'
-        ? await measureQuality(request, environment, observer, prepared, output)
-        : undefined
-    const measured = { ...parts, quality }
-    await writeReports(output.partialPath, await makeExportReport(measured, output))
+    await writeReports(output.partialPath, await makeExportReport(parts, output))
     stopIfAsked()
     const restore = await work.finish()
     const warnings = await publish(output).catch(async (error: unknown) => {
@@ -150,7 +145,7 @@ async function fillFolder(writing: Writing, work: WorkFolder, kernels: Uint8Arra
     for (const warning of warnings) observer.log('warn', warning)
     observer.stageDone('verify')
     clock.mark('verify')
-    return await makeReport(measured, output.finalPath, clock)
+    return await makeReport(parts, output.finalPath, clock)
   } catch (error: unknown) {
     await pool.close() // first, so that nothing more has to reach the disk before this ends
     await work.journal.commit().catch(() => undefined) // best effort: the run has failed already, this only saves work
@@ -194,13 +189,13 @@ function makeSweep(
 }
 
 async function runSweep(
-  { request, environment, observer, prepared, clock }: Writing,
+  { request, environment, observer, prepared, output, clock }: Writing,
   sweep: ExportSweep,
   descriptors: readonly number[],
   work: WorkFolder,
 ): Promise<CalibrationOutcome> {
-  const needsCalibration = prepared.plan.calibrationSites.length > 0 && prepared.givenStats === undefined
-  if (needsCalibration) {
+  const needsCalibration = needsStatistics(prepared)
+  if (needsCalibration || qualityLevel(request.options, needsCalibration) !== 'off') {
     const outcome = await calibrateAndExport(
       request,
       environment,
@@ -209,6 +204,7 @@ async function runSweep(
       sweep,
       descriptors,
       work,
+      output.partialPath,
     )
     clock.mark('calibrate')
     await sweep.runRemaining()

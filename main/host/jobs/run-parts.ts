@@ -19,6 +19,8 @@ export interface CalibrationOutcome {
   /** Where the calibration differs from what was asked for. */
   readonly notices: readonly string[]
   readonly coverageSearch?: CoverageSearch | undefined
+  /** undefined when it was not measured. */
+  readonly quality?: MeasuredQuality | undefined
 }
 
 export interface RunParts {
@@ -30,7 +32,5 @@ export interface RunParts {
   readonly scaleFindings: readonly QualityFinding[]
   readonly calibrated: CalibrationOutcome
   readonly workerCount: number
-  /** undefined when it was not asked for. */
-  readonly quality?: MeasuredQuality | undefined
   readonly lines: LoggedObserver['lines']
 }

@@ -1,7 +1,12 @@
 /** How much memory hidden states may take when nobody says. */
 import { constrainedMemory } from 'node:process'
 import { totalmem } from 'node:os'
-import { candidateSamples, STATE_MEMORY_SHARE, type RunOptions } from '../../../shared/domain/run-options.ts'
+import {
+  candidateSamples,
+  measuredSamples,
+  STATE_MEMORY_SHARE,
+  type RunOptions,
+} from '../../../shared/domain/run-options.ts'
 import type { CalibrationSize } from '../../engine/pipeline/calibration-demand.ts'
 import type { CalibrationChoice } from '../../engine/recipes/calibration-choice.ts'
 
@@ -16,11 +21,15 @@ export function stateLimitBytes(memoryBytes: number | undefined): number {
 
 /** What a calibration with that much data is planned for on this machine. */
 export function calibrationSize(
-  options: Pick<RunOptions, 'minTokensPerExpert' | 'coverageBudget' | 'memoryBytes'>,
+  options: Pick<RunOptions, 'minTokensPerExpert' | 'coverageBudget' | 'memoryBytes' | 'quality'>,
   calibration: CalibrationChoice,
 ): CalibrationSize {
+  const { samples, sequenceLength } = calibration
+  const { quality = 'full' } = options
   return {
-    calibrationTokens: candidateSamples({ ...options, ...calibration }) * calibration.sequenceLength,
+    calibrationTokens: candidateSamples({ ...options, ...calibration }) * sequenceLength,
+    qualityTokens: quality === 'off' ? 0 : measuredSamples(samples, sequenceLength) * sequenceLength,
+    isQualityAsked: options.quality !== undefined && options.quality !== 'off',
     stateLimitBytes: stateLimitBytes(options.memoryBytes),
   }
 }

@@ -4,7 +4,9 @@
  */
 import { dirname, join } from 'node:path'
 import { Worker, type Transferable } from 'node:worker_threads'
+import type { LayerQuality } from '../../../shared/domain/quality-report.ts'
 import { AppError } from '../../../shared/errors/app-error.ts'
+import type { KnownScales } from '../../engine/quality/sweep-quality.ts'
 import type { CalibrationData, CalibrationRequest } from '../../engine/calibration/data/calibration-input.ts'
 import type { FileSeal } from '../../engine/io/node/boundary-file.ts'
 import type { CalibrationStats } from '../../engine/calibration/stats.ts'
@@ -125,9 +127,19 @@ export class DeviceClient {
     return this.call('run_layer', { layerIndex }, onProgress)
   }
 
+  /** Error of the quantized model's layer, which is written but for the scales that are known; after runLayer. */
+  measureLayer(layerIndex: number, known: KnownScales, onProgress?: OnProgress): Promise<LayerQuality> {
+    return this.call('measure_layer', { layerIndex, known }, onProgress)
+  }
+
+  /** Both models' predictions; after finishCalibration. */
+  measureText(input: DeviceCalls['measure_text']['input']): Promise<DeviceCalls['measure_text']['output']> {
+    return this.call('measure_text', input)
+  }
+
   /** Writes the state between two layers; `stats` is transferred. */
-  keepState(path: string, { layersDone, stats }: Continued): Promise<FileSeal> {
-    return this.call('keep_state', { path, layersDone, stats }, undefined, [stats.buffer])
+  keepState(path: string, boundary: Continued): Promise<FileSeal> {
+    return this.call('keep_state', { path, ...boundary }, undefined, [boundary.stats.buffer])
   }
 
   /** Statistics beyond the layers: input of lm_head, number of tokens; and the source bytes read by the worker. */

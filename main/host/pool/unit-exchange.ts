@@ -19,6 +19,9 @@ export class UnitExchange {
   private readonly waiting: number[] = []
   private readonly exports = new Set<Promise<void>>()
   private lentBytes = 0
+  /** Of which every unit has come. */
+  private lastLayer = -1
+  private awaitedLayer: { readonly layerIndex: number; readonly resolve: () => void } | undefined
   private failure: AppError | undefined
   private readonly onFailure: (error: AppError) => void
 
@@ -32,7 +35,8 @@ export class UnitExchange {
       if (message.kind === 'memory_wanted') {
         this.waiting.push(message.sizeBytes)
         this.lend()
-      } else this.export(message)
+      } else if (message.kind === 'unit_filled') this.export(message)
+      else this.noteLayer(message.layerIndex)
     })
   }
 
@@ -42,8 +46,25 @@ export class UnitExchange {
     if (this.failure !== undefined) throw this.failure
   }
 
+  /** Resolves when every unit of a layer that the device worker has run is exported. Throws the first failure. */
+  async settleLayer(layerIndex: number): Promise<void> {
+    // The answer to the layer and its units come through different ports, in any order.
+    if (layerIndex > this.lastLayer) {
+      await new Promise<void>((resolve) => {
+        this.awaitedLayer = { layerIndex, resolve }
+      })
+    }
+    await this.settle()
+  }
+
   close(): void {
     this.port.close()
+  }
+
+  private noteLayer(layerIndex: number): void {
+    this.lastLayer = layerIndex
+    if (this.awaitedLayer !== undefined && layerIndex >= this.awaitedLayer.layerIndex)
+      this.awaitedLayer.resolve()
   }
 
   private export(message: Extract<UnitRequest, { kind: 'unit_filled' }>): void {

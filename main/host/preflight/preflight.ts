@@ -10,7 +10,8 @@ import { refuseIfLocked } from '../jobs/folder-lock.ts'
 import type { JobEnvironment } from '../jobs/job-observer.ts'
 import { calibrationSize } from '../jobs/state-memory.ts'
 import { checkOutput, checkWritable, type OutputFolder } from '../jobs/output-folder.ts'
-import { prepareRun, type PreparedRun } from '../jobs/prepare-run.ts'
+import { qualityLevel } from '../jobs/measure-quality.ts'
+import { needsStatistics, prepareRun, type PreparedRun } from '../jobs/prepare-run.ts'
 import { checkDevice } from './check-device.ts'
 import { calibrationDemand } from '../../engine/pipeline/calibration-demand.ts'
 import { checkDisk } from './check-disk.ts'
@@ -38,13 +39,14 @@ export async function preflight(
   }
 }
 
-/** For a run that has been planned. Starts the device once when the run calibrates. */
+/** For a run that has been planned. Starts the device once when the run calibrates or measures quality. */
 export async function findProblems(
   request: HostStartRequest,
   environment: JobEnvironment,
   prepared: PreparedRun,
 ): Promise<Findings> {
-  const needsDevice = prepared.plan.calibrationSites.length > 0 && prepared.givenStats === undefined
+  const needsCalibration = needsStatistics(prepared)
+  const needsDevice = needsCalibration || qualityLevel(request.options, needsCalibration) !== 'off'
   const planned = fromPlan(request, environment, prepared)
   const errors = [
     ...(await failuresOf(() => checkDestination(request, environment, prepared))),
@@ -61,12 +63,10 @@ export async function findProblems(
 }
 
 /** Scratch file and layer boundaries, which lie in the partial folder until the calibration is over. */
-function calibrationDiskBytes(
-  { options }: HostStartRequest,
-  { plan, model, givenStats, calibration }: PreparedRun,
-): number {
-  if (plan.calibrationSites.length === 0 || givenStats !== undefined) return 0
-  return calibrationDemand(model.text, calibrationSize(options, calibration)).diskBytes
+function calibrationDiskBytes({ options }: HostStartRequest, prepared: PreparedRun): number {
+  const { model, calibration } = prepared
+  const size = calibrationSize(options, calibration)
+  return calibrationDemand(model.text, size, needsStatistics(prepared)).diskBytes
 }
 
 async function checkDestination(

@@ -19,10 +19,11 @@ const measure = { relativeError: number, cosine: number }
 const quality = z.object({
   windows: count,
   tokens: count,
-  original: z.object({ nllMean: number, perplexity: number }),
-  quantized: z.object({ nllMean: number, perplexity: number }),
-  klMean: number,
-  top1Agreement: number,
+  availableWindows: z.optional(count),
+  original: z.optional(z.object({ nllMean: number, perplexity: number })),
+  quantized: z.optional(z.object({ nllMean: number, perplexity: number })),
+  klMean: z.optional(number),
+  top1Agreement: z.optional(number),
   layers: list(
     z.object({
       layerIndex: count,

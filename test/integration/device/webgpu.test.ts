@@ -53,6 +53,7 @@ function lend(): Lender {
       port1.postMessage({ kind: 'memory', buffer: new SharedArrayBuffer(Math.max(8, message.sizeBytes)) })
       return
     }
+    if (message.kind === 'layer_read') return
     const bytes = new Map<number, Uint8Array>()
     for (const { offsetBytes, sizeBytes, bufferOffsetBytes } of message.ranges) {
       bytes.set(offsetBytes, new Uint8Array(message.buffer, bufferOffsetBytes, sizeBytes).slice())

@@ -2,10 +2,16 @@
 import { readdir, readFile, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import type { QualityReport } from '../../../shared/domain/quality-report.ts'
 import { hashExport, runForTest, sha256File, silentObserver } from '../../tools/run-for-test.ts'
 import { temporaryFolder } from '../../tools/temporary-folder.ts'
 
-const OPTIONS = { recipe: 'nvfp4_experts_only-kv_fp8', samples: 4, sequenceLength: 128 }
+const OPTIONS = {
+  recipe: 'nvfp4_experts_only-kv_fp8',
+  samples: 4,
+  sequenceLength: 128,
+  quality: 'full',
+} as const
 const DUMP = 'quantmill/calibration.safetensors'
 const own = (out: string, name: string): string => join(`${out}.partial`, 'quantmill', name)
 
@@ -41,6 +47,7 @@ interface Continued {
   readonly messages: readonly string[]
   /** First progress of calibration, in layers. */
   readonly first: number | undefined
+  readonly quality: QualityReport | undefined
 }
 
 async function resume(outputPath: string, memoryBytes?: number): Promise<Continued> {
@@ -55,17 +62,23 @@ async function resume(outputPath: string, memoryBytes?: number): Promise<Continu
       if (stage === 'calibrate') progress.push(done)
     },
   }
-  await runForTest({ outputPath, options: { ...OPTIONS, memoryBytes }, canResume: true }, observer)
+  const { report } = await runForTest(
+    { outputPath, options: { ...OPTIONS, memoryBytes }, canResume: true },
+    observer,
+  )
   expect([...experts].sort()).toEqual([0, 1, 2, 3])
-  return { messages, first: progress[0] }
+  return { messages, first: progress[0], quality: report.quality }
 }
 
-const undisturbed = runForTest({ options: OPTIONS }).then(async ({ outputPath }) => ({
+const undisturbed = runForTest({ options: OPTIONS }).then(async ({ outputPath, report }) => ({
+  quality: report.quality,
   files: await hashExport(outputPath),
   dump: await sha256File(join(outputPath, DUMP)),
 }))
 
-async function expectUndisturbed(out: string): Promise<void> {
+async function expectUndisturbed(out: string, quality: QualityReport | undefined): Promise<void> {
+  expect(quality?.layers).toHaveLength(4)
+  expect(quality).toEqual((await undisturbed).quality)
   expect(await hashExport(out)).toEqual((await undisturbed).files)
   expect(await sha256File(join(out, DUMP))).toBe((await undisturbed).dump)
   const left = await readdir(out, { recursive: true })
@@ -78,10 +91,10 @@ test.each([
 ])('two layers are not calibrated again, hidden states %s', async (_, before, after) => {
   const out = await stoppedInThird(before)
   expect((await boundariesOf(out)).map(({ layersDone }) => layersDone)).toEqual([1, 2])
-  const { messages, first } = await resume(out, after)
+  const { messages, first, quality } = await resume(out, after)
   expect(first).toBe(2)
   expect(messages).toContain('info continuing calibration: 2 of 4 layers were finished before')
-  await expectUndisturbed(out)
+  await expectUndisturbed(out, quality)
 })
 
 describe('damage', () => {
@@ -92,12 +105,12 @@ describe('damage', () => {
     const bytes = await readFile(path)
     bytes[bytes.length - 5] = (bytes.at(-5) ?? 0) ^ 4
     await writeFile(path, bytes)
-    const { messages, first } = await resume(out)
+    const { messages, first, quality } = await resume(out)
     expect(first).toBe(1)
     expect(messages.filter((line) => line.startsWith('warn calibration cannot continue from'))).toHaveLength(
       1,
     )
-    await expectUndisturbed(out)
+    await expectUndisturbed(out, quality)
   })
 
   test('of both: calibration begins again', async () => {
@@ -105,11 +118,11 @@ describe('damage', () => {
     const [one, two] = await boundariesOf(out)
     await truncate(own(out, one?.file ?? ''), 100)
     await truncate(own(out, two?.file ?? ''), 0)
-    const { messages, first } = await resume(out)
+    const { messages, first, quality } = await resume(out)
     expect(first).toBe(0)
     expect(messages.filter((line) => line.startsWith('warn calibration cannot continue from'))).toHaveLength(
       2,
     )
-    await expectUndisturbed(out)
+    await expectUndisturbed(out, quality)
   })
 })

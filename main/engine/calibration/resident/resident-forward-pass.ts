@@ -175,8 +175,9 @@ export class ResidentForwardPass implements LayerPass {
     this.states = this.states.map((state, index) => ({ ...state, hidden: read[index] ?? EMPTY }))
   }
 
-  async exportStates(take: StateRows): Promise<void> {
+  async exportStates(take: StateRows, rowLimit = Infinity): Promise<void> {
     for (const batch of this.held) {
+      if (batch.part.firstRow >= rowLimit) return
       const run = { key: 'read', build: readGraph, deviceOutputs: [], feeds: { x: hiddenOf(batch) } }
       const { host } = await this.graphs.run(run, NOT_OBSERVED)
       take(batch.part.firstRow, f32Output(host, 'y'))

@@ -2,7 +2,11 @@
 import { largestValues, qualityRows, summariseRows } from '../../../../shared/domain/expert-rows.ts'
 import { formatNumber } from '../../../../shared/domain/format-text.ts'
 import type { ExportReport } from '../../../../shared/domain/export-report.ts'
-import type { LayerQuality, QualityReport } from '../../../../shared/domain/quality-report.ts'
+import {
+  predictionQuality,
+  type LayerQuality,
+  type QualityReport,
+} from '../../../../shared/domain/quality-report.ts'
 import { mapWithLegend } from './map-section.ts'
 import { html, type Markup } from './markup.ts'
 
@@ -31,14 +35,24 @@ export function qualitySections({ quality, source }: ExportReport): readonly Mar
   ]
 }
 
-function textQuality({ original, quantized, klMean, top1Agreement, tokens, windows }: QualityReport): Markup {
+function textQuality(quality: QualityReport): Markup {
+  const prediction = predictionQuality(quality)
+  const { tokens, windows, availableWindows } = quality
+  const of = availableWindows === undefined ? '' : ` of ${number(availableWindows, 0)}`
+  const measured = `${number(windows, 0)}${of} windows`
+  if (prediction === undefined) {
+    return html`<p class="muted">
+      Not measured in this run: only the errors of layers and experts were, on ${measured}.
+    </p>`
+  }
+  const { original, quantized, klMean, top1Agreement } = prediction
   const rows: readonly (readonly [string, string])[] = [
     ['perplexity before', number(original.perplexity, 4)],
     ['perplexity after', number(quantized.perplexity, 4)],
     ['change', `${number(100 * (quantized.perplexity / original.perplexity - 1), 2)} %`],
     ['KL divergence, nats', number(klMean, 5)],
     ['same most likely token', `${number(100 * top1Agreement, 2)} %`],
-    ['measured on', `${number(tokens, 0)} tokens in ${number(windows, 0)} windows`],
+    ['measured on', `${number(tokens, 0)} tokens in ${measured}`],
   ]
   return html`<table>
     ${rows.map(

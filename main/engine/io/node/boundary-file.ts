@@ -8,8 +8,8 @@ import {
   writeBoundary,
   type Boundary,
   type BoundaryKey,
+  type BoundaryPasses,
 } from '../../calibration/boundary.ts'
-import type { LayerPass } from '../../calibration/layer-pass.ts'
 import { fromFsError } from './fs-error.ts'
 import { createFile, PositionedFile } from './positioned-file.ts'
 
@@ -25,21 +25,21 @@ export async function saveBoundary(
   path: string,
   key: BoundaryKey,
   boundary: Boundary,
-  pass: Pick<LayerPass, 'exportStates'>,
+  passes: BoundaryPasses<'exportStates'>,
 ): Promise<FileSeal> {
   return whileOpen(createFile(path), path, async (file) => {
-    await writeBoundary(file, key, boundary, pass)
+    await writeBoundary(file, key, boundary, passes)
     const { size } = fstatSync(file.descriptor)
     return { sizeBytes: size, sha256: hashOf(file, size) }
   })
 }
 
-/** Gives the state at `path` to `pass`. Throws JOURNAL_INVALID or READ_FAILED, before `pass` is touched, when it is not to be used. */
+/** Gives the state at `path` to the passes. Throws JOURNAL_INVALID or READ_FAILED, before they are touched, when it is not to be used. */
 export async function loadBoundary(
   path: string,
   { sizeBytes, sha256 }: FileSeal,
   key: BoundaryKey,
-  pass: Pick<LayerPass, 'importStates'>,
+  passes: BoundaryPasses<'importStates'>,
 ): Promise<Boundary> {
   return whileOpen(openExisting(path), path, async (file) => {
     const isSame = fstatSync(file.descriptor).size === sizeBytes && hashOf(file, sizeBytes) === sha256
@@ -51,7 +51,7 @@ export async function loadBoundary(
       })
     }
     const boundary = readBoundary(file, sizeBytes, key)
-    await restoreStates(file, sizeBytes, key, pass)
+    await restoreStates(file, sizeBytes, passes)
     return boundary
   })
 }

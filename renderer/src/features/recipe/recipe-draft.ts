@@ -8,6 +8,7 @@ import {
   type ExpertInputScaleChoice,
   type KvCacheChoice,
   type ProfileChoice,
+  type QualityChoice,
   type RunOptions,
   STATE_MEMORY_SHARE,
 } from '../../../../shared/domain/run-options.ts'
@@ -33,6 +34,7 @@ export interface RecipeDraft {
   readonly sequenceLength: string
   /** Empty = natural coverage. */
   readonly minTokensPerExpert: string
+  readonly quality: QualityChoice | 'auto'
   readonly device: DeviceChoice
   readonly workers: string
   /** That the run may need; 0 = no limit. */
@@ -82,6 +84,7 @@ export function createDraft(totalBytes: number, defaults: RunDefaults = NO_DEFAU
     samples: String(isSmall ? 16 : DEFAULT_CALIBRATION.samples),
     sequenceLength: String(isSmall ? 256 : DEFAULT_CALIBRATION.sequenceLength),
     minTokensPerExpert: '',
+    quality: 'auto',
     device: defaults.device,
     workers: String(defaults.workers),
     memoryGibibytes: gibibyteText(defaults.memoryLimitBytes),
@@ -126,6 +129,7 @@ export function toRunOptions(draft: RecipeDraft): RunOptions {
     samples: amount(draft.samples),
     sequenceLength: amount(draft.sequenceLength),
     minTokensPerExpert: amount(draft.minTokensPerExpert),
+    quality: draft.quality === 'auto' ? undefined : draft.quality,
     device: draft.device,
     workers: Number(draft.workers),
     memoryBytes: memoryBytesOf(draft),

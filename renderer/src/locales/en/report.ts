@@ -1,6 +1,9 @@
 /** Texts of the Report view. */
 import { formatNumber } from '../../../../shared/domain/format-text.ts'
 
+const windowCount = (windows: number, available: number | undefined): string =>
+  `${formatNumber(windows)}${available === undefined ? '' : ` of ${formatNumber(available)}`} windows`
+
 export const reportText = {
   title: 'Report',
   idleTitle: 'No report yet',
@@ -45,8 +48,10 @@ export const reportText = {
     none: 'Not measured in this run.',
     before: 'Perplexity before',
     after: 'after',
-    tokens: (tokens: number, windows: number) =>
-      `${formatNumber(tokens)} tokens in ${formatNumber(windows)} windows`,
+    tokens: (tokens: number, windows: number, available?: number) =>
+      `${formatNumber(tokens)} tokens in ${windowCount(windows, available)}`,
+    layersOnly: (windows: number, available?: number) =>
+      `Errors of layers and experts only, on ${windowCount(windows, available)}.`,
     change: (percent: string) => `${percent} % change`,
     kl: 'KL divergence',
     klDetail: 'nats per token',

@@ -83,6 +83,9 @@ export const runText = {
     noCalibration: 'This recipe needs no data, so no tokens are routed.',
     amaxLabel: 'Largest input magnitude of each expert, layers by experts. Arrow keys read single experts.',
     amax: (value: string) => `largest input magnitude ${value}`,
+    errorLabel: 'Relative error of each quantized expert, layers by experts. Arrow keys read single experts.',
+    noError: 'no error',
+    error: (percent: string) => `relative error ${percent} %`,
     tokens: (count: number) => `${formatNumber(count)} ${count === 1 ? 'token' : 'tokens'}`,
     share: (factor: number) => `${formatNumber(factor, 2)} × an even share`,
     reached: (reached: number, total: number) =>

@@ -12,6 +12,7 @@ import {
   saveBoundary,
   type FileSeal,
 } from '../../../../../main/engine/io/node/boundary-file.ts'
+import type { StateRows } from '../../../../../main/engine/calibration/layer-pass.ts'
 import type { GraphRuntime } from '../../../../../main/engine/onnx/graph-runtime.ts'
 import { errorOf } from '../../../../tools/expect-error.ts'
 import { makeMemoryModel, MemoryReader, SMALL_CONFIG } from '../../../../tools/memory-model.ts'
@@ -30,7 +31,8 @@ const { model, bytes } = makeMemoryModel(
   4,
 )
 const batches = [{ batch: 2, time: 5, ids: Int32Array.from([1, 2, 3, 60, 0, 7, 7, 7, 8, 9]) }]
-const KEY = { inputs: 'these tokens', tokenCount: 10, hiddenSize: SMALL_CONFIG.hiddenSize }
+const { hiddenSize } = SMALL_CONFIG
+const KEY = { inputs: 'these tokens', tokenCount: 10, hiddenSize, qualityTokens: 0 }
 
 /** Counts runs of graphs; `resident` keeps activations on the far side, as a GPU does. */
 function counting(isResident: boolean): { readonly runtime: GraphRuntime; readonly runs: string[] } {
@@ -73,8 +75,8 @@ async function keptAfterLayer0(
   const calibrator = await start(runtime)
   await calibrator.embed()
   const stats = await calibrator.runLayer(0)
-  const boundary = { layersDone: 1, stats: writeCalibrationDump(stats) }
-  const seal = await saveBoundary(path, KEY, boundary, calibrator)
+  const boundary = { layersDone: 1, stats: writeCalibrationDump(stats), quality: [] }
+  const seal = await saveBoundary(path, KEY, boundary, { original: calibrator })
   return { seal, undisturbed: await finish(calibrator, 1, stats) }
 }
 
@@ -87,7 +89,7 @@ test.each([
   const { seal, undisturbed } = await keptAfterLayer0(first.runtime, path)
   const second = counting(isResident)
   const calibrator = await start(second.runtime)
-  const { layersDone, stats } = await loadBoundary(path, seal, KEY, calibrator)
+  const { layersDone, stats } = await loadBoundary(path, seal, KEY, { original: calibrator })
   expect(layersDone).toBe(1)
   expect(await finish(calibrator, 1, parseAmaxDump('state', stats))).toEqual(undisturbed)
   const attention = (runs: readonly string[]): string[] => runs.filter((name) => name.endsWith('_attention'))
@@ -96,10 +98,55 @@ test.each([
   expect(second.runs.filter((name) => name.startsWith('embedding'))).toEqual([])
 })
 
+test('states of the second stream come back behind those of the first, with what was measured; without it they are left alone', async () => {
+  const path = join(await temporaryFolder(), 'state')
+  const rows = (count: number, from: number): Float32Array<ArrayBuffer> =>
+    Float32Array.from({ length: count * hiddenSize }, (_, index) => from + index)
+  const key = { ...KEY, tokenCount: 3, qualityTokens: 2 }
+  const quality = [{ layerIndex: 0, relativeError: 0.25, cosine: 0.5, experts: [] }]
+  const gives = (first: Float32Array<ArrayBuffer>, second: Float32Array<ArrayBuffer>) => ({
+    exportStates: (take: StateRows) => {
+      take(0, first)
+      take(first.length / hiddenSize, second)
+      return Promise.resolve()
+    },
+  })
+  const original = gives(rows(2, 0), rows(1, 500))
+  const quantized = gives(rows(1, 1000), rows(1, 2000))
+  const boundary = { layersDone: 1, stats: Uint8Array.of(7), quality }
+  const seal = await saveBoundary(path, key, boundary, { original, quantized })
+  const taken: number[][] = []
+  const takes = (count: number) => ({
+    importStates: (fill: StateRows) => {
+      const target = new Float32Array(hiddenSize)
+      for (let row = 0; row < count; row += 1) {
+        fill(row, target)
+        taken.push([target[0] ?? 0, target.at(-1) ?? 0])
+      }
+      return Promise.resolve()
+    },
+  })
+  const last = hiddenSize - 1
+  const own = [
+    [0, last],
+    [hiddenSize, hiddenSize + last],
+    [500, 500 + last],
+  ]
+  const both = await loadBoundary(path, seal, key, { original: takes(3), quantized: takes(2) })
+  expect(both).toEqual(boundary)
+  expect(taken).toEqual([...own, [1000, 1000 + last], [2000, 2000 + last]])
+  taken.length = 0
+  const without = await loadBoundary(path, seal, { ...key, qualityTokens: 0 }, { original: takes(3) })
+  expect(without).toEqual({ ...boundary, quality: [] })
+  expect(taken).toEqual(own)
+})
+
 describe('is refused before the calibration is touched', () => {
   const untouched = {
-    importStates: () => {
-      throw new AppError('INVARIANT', { subject: 'test', problem: 'it was touched', remedy: 'none' })
+    original: {
+      importStates: () => {
+        throw new AppError('INVARIANT', { subject: 'test', problem: 'it was touched', remedy: 'none' })
+      },
     },
   }
 
@@ -123,6 +170,7 @@ describe('is refused before the calibration is touched', () => {
     for (const key of [
       { ...KEY, inputs: 'others' },
       { ...KEY, tokenCount: 11 },
+      { ...KEY, qualityTokens: 10 },
     ]) {
       expect((await errorOf(() => loadBoundary(path, seal, key, untouched))).code).toBe('JOURNAL_INVALID')
     }
