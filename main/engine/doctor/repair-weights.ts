@@ -3,7 +3,8 @@
  *
  * - Tensor scales (NVFP4) that engines take once for several matrices become the largest of them; the block scales of the others are
  *   multiplied by the ratio and rounded to E4M3, never to zero. Codes stay. The change of the weights is computed exactly.
- * - A NaN byte is what an E4M3 cast makes of a value beyond 448, so it becomes the largest value of its sign.
+ * - A NaN byte is what an E4M3 cast makes of a value beyond 448, so it becomes the largest value of its sign. A byte that was damaged on a disk
+ *   looks the same: the repair says that this was assumed, and with the source the matrix is quantized anew instead.
  * - A matrix whose codes are all zero gets scales that engines can use; its weights stay zero.
  * - A tensor scale without a usable value is that of the matrices it is used as one with, if those agree.
  */
@@ -23,7 +24,8 @@ const SMALLEST_BYTE = 0x01
 /** Tensor scale of a matrix of zeros: that of a maximum of 1. */
 const DEAD_TENSOR_SCALE = Math.fround(1 / 2688)
 const DEAD_ACTION = 'its weights are all zero and stay so'
-const NAN_ACTION = 'NaN bytes become the largest value of their sign, from which the cast to E4M3 made them'
+const NAN_ACTION =
+  'assumed: a cast to E4M3 overflowed, so the largest value of its sign; what a byte was that was damaged otherwise only --source tells'
 
 export interface SharedWeights {
   /** Matrices whose tensor scale engines take once, or a single one. */

@@ -263,7 +263,11 @@ describe('values', () => {
         at === 1 ? 0x7e : at === 3 ? 0xfe : byte,
       ),
     )
-    expect(report.repairs[0]).toMatchObject({ rule: 'weight.finite', relativeError: undefined })
+    expect(report.repairs[0]).toMatchObject({
+      rule: 'weight.finite',
+      action: expect.stringMatching(/^assumed: .* only --source tells$/) as string,
+      relativeError: undefined,
+    })
     expect(report.verification.isSound).toBe(true)
   })
 
