@@ -38,3 +38,22 @@ export function e2m1TiesTowardZero(x: number): number {
 export function packNibbles(codes: Uint8Array, target: Uint8Array): void {
   for (let i = 0; i < codes.length; i += 2) target[i >> 1] = codes[i]! | (codes[i + 1]! << 4)
 }
+
+/**
+ * Writes code · step for the columns [begin, begin + count) of `target`, as far as it reaches; `packed` holds two codes a byte and `begin` is even.
+ * The double product is exact and rounded to f32 once, by the store.
+ */
+export function decodeE2m1Run(
+  packed: Uint8Array,
+  target: Float32Array,
+  begin: number,
+  count: number,
+  step: number,
+): void {
+  const end = Math.min(target.length, begin + count)
+  for (let i = begin; i < end; i += 2) {
+    const byte = packed[i >> 1]!
+    target[i] = E2M1_VALUES[byte & 0xf]! * step
+    if (i + 1 < end) target[i + 1] = E2M1_VALUES[byte >> 4]! * step
+  }
+}

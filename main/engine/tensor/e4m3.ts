@@ -39,6 +39,18 @@ export function decodeE4m3(byte: number): number {
   return E4M3_VALUES[byte]!
 }
 
+/** Writes code · scale for the elements [begin, begin + count) of `target`, as far as it reaches. The store rounds the exact product to f32. */
+export function decodeE4m3Run(
+  codes: Uint8Array,
+  target: Float32Array,
+  begin: number,
+  count: number,
+  scale: number,
+): void {
+  const end = Math.min(target.length, begin + count)
+  for (let i = begin; i < end; i++) target[i] = E4M3_VALUES[codes[i]!]! * scale
+}
+
 // Below 2^-6 the grid is 2^-9. |x| / 2^-9 < 8 is exact in a double, and so are its ties.
 function subnormalCode(magnitude: number): number {
   const exponent = Math.max(magnitude >>> 23, 1)

@@ -15,8 +15,11 @@ export function e8m0ForE2m1(amaxPattern: number): number {
 
 /** f32 value 2^(byte - 127); byte 0 is 2^-127, a subnormal f32. Byte 255 (NaN in OCP MX) is never written here and gives 2^128. */
 export function decodeE8m0(byte: number): number {
-  return 2 ** (byte - 127)
+  return E8M0_VALUES[byte]!
 }
+
+/** Doubles, because 2^128 is no f32. */
+const E8M0_VALUES = Float64Array.from({ length: 256 }, (_, byte) => 2 ** (byte - 127))
 
 // amax = (1 + m / 128) · 2^(E - 127) for a normal pattern; subnormals lie below 2^-126 and always clamp to byte 0.
 function exponentByte(amaxPattern: number, limitExponent: number, limitMantissa: number): number {

@@ -1,9 +1,8 @@
 /** Decodes a stored matrix in chunks of rows, whatever dialect it is stored in: values, and the scale that applies to each. */
 import { decodeMatrix } from '../quant/decode-matrix.ts'
 import { blockSizeOf, TILE_SIZE, weightLayout } from '../quant/layout.ts'
-import { decodeE4m3 } from '../tensor/e4m3.ts'
+import { decodeE4m3Run } from '../tensor/e4m3.ts'
 import { decodeE8m0 } from '../tensor/e8m0.ts'
-import { mulF32 } from '../tensor/float-bits.ts'
 import type { TensorSlice } from '../checkpoint/checkpoint.ts'
 import type { StoredMatrix } from './check-tensors.ts'
 import { readFloats } from './read-floats.ts'
@@ -73,9 +72,9 @@ async function decodeOwn(sound: StoredMatrix, reader: WindowedReader, chunk: Chu
   if (block !== undefined) {
     const size = blockSizeOf(format)
     const bytes = await readRows(reader, block, sound.matrix.rows, firstRow, rowCount)
-    const scales = Float32Array.from(bytes, (byte) =>
-      layout === 'nvfp4' ? mulF32(decodeE4m3(byte), tensorScale ?? Number.NaN) : decodeE8m0(byte),
-    )
+    const scales = new Float32Array(bytes.length)
+    if (layout === 'nvfp4') decodeE4m3Run(bytes, scales, 0, bytes.length, tensorScale ?? Number.NaN)
+    else for (let index = 0; index < bytes.length; index += 1) scales[index] = decodeE8m0(bytes[index] ?? 255)
     const stored = { rows: rowCount, cols, weight: codes, weightScale: bytes, weightScale2: tensorScale }
     return { ...chunk, values: decodeMatrix(format, stored), scales, runLength: size }
   }
@@ -162,11 +161,16 @@ async function decodePacked(
   const perRow = scales.length / rowCount
   const runLength = sound.stored.format.blockSize ?? cols
   const values = new Float32Array(rowCount * cols)
-  for (let row = 0, index = 0; row < rowCount; row += 1) {
-    for (let col = 0; col < cols; col += 1, index += 1) {
-      const word = words.getUint32((row * wordsPerRow + Math.floor(col / perWord)) * 4, true)
-      const code = ((word >>> ((col % perWord) * bits)) & (2 ** bits - 1)) - 2 ** (bits - 1)
-      values[index] = mulF32(code, scales[row * perRow + Math.floor(col / runLength)] ?? Number.NaN)
+  const mask = 2 ** bits - 1
+  const zero = 2 ** (bits - 1)
+  for (let row = 0; row < rowCount; row += 1) {
+    for (let begin = 0, run = row * perRow; begin < cols; begin += runLength, run += 1) {
+      const scale = scales[run] ?? Number.NaN
+      const end = Math.min(cols, begin + runLength)
+      for (let col = begin; col < end; col += 1) {
+        const word = words.getUint32((row * wordsPerRow + Math.floor(col / perWord)) * 4, true)
+        values[row * cols + col] = (((word >>> ((col % perWord) * bits)) & mask) - zero) * scale
+      }
     }
   }
   return { ...chunk, values, scales, runLength }

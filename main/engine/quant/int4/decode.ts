@@ -1,5 +1,4 @@
 /** Reads back INT4 in blocks, two output rows per byte. */
-import { mulF32 } from '../../tensor/float-bits.ts'
 import { f32Reader, type StoredMatrix } from '../matrix.ts'
 
 /** f32[rows · cols] = signed code · scale[row, block]. Largest error: half a scale. */
@@ -7,11 +6,15 @@ export function decodeInt4(stored: StoredMatrix, blockSize: number): Float32Arra
   const { rows, cols, weight } = stored
   const readScale = f32Reader(stored.weightScale)
   const values = new Float32Array(rows * cols)
-  for (let i = 0; i < values.length; i++) {
-    const row = Math.floor(i / cols)
-    const byte = weight[(row >> 1) * cols + (i - row * cols)]!
-    const nibble = row % 2 === 0 ? byte & 0xf : byte >> 4
-    values[i] = mulF32((nibble << 28) >> 28, readScale(Math.floor(i / blockSize)))
+  for (let begin = 0, block = 0; begin < values.length; begin += blockSize, block++) {
+    const scale = readScale(block)
+    const end = Math.min(values.length, begin + blockSize)
+    for (let i = begin; i < end; i++) {
+      const row = Math.floor(i / cols)
+      const byte = weight[(row >> 1) * cols + (i - row * cols)]!
+      const nibble = row % 2 === 0 ? byte & 0xf : byte >> 4
+      values[i] = ((nibble << 28) >> 28) * scale
+    }
   }
   return values
 }

@@ -1,5 +1,4 @@
 /** Reads back INT8 with one scale per row. */
-import { mulF32 } from '../../tensor/float-bits.ts'
 import { f32Reader, type StoredMatrix } from '../matrix.ts'
 
 /** f32[rows · cols] = signed code · scale[row]. Largest error: half a scale. */
@@ -8,8 +7,7 @@ export function decodeInt8(stored: StoredMatrix): Float32Array<ArrayBuffer> {
   const values = new Float32Array(stored.rows * stored.cols)
   for (let row = 0, i = 0; row < stored.rows; row++) {
     const scale = readScale(row)
-    for (let col = 0; col < stored.cols; col++, i++)
-      values[i] = mulF32((stored.weight[i]! << 24) >> 24, scale)
+    for (let col = 0; col < stored.cols; col++, i++) values[i] = ((stored.weight[i]! << 24) >> 24) * scale
   }
   return values
 }

@@ -1,5 +1,5 @@
 /** Reads back NVFP4, dynamic and static alike: the stored form is the same. */
-import { E2M1_VALUES } from '../../tensor/e2m1.ts'
+import { decodeE2m1Run } from '../../tensor/e2m1.ts'
 import { decodeE4m3 } from '../../tensor/e4m3.ts'
 import { mulF32 } from '../../tensor/float-bits.ts'
 import type { StoredMatrix } from '../matrix.ts'
@@ -9,10 +9,9 @@ import type { StoredMatrix } from '../matrix.ts'
 export function decodeNvfp4(stored: StoredMatrix, blockSize: number): Float32Array<ArrayBuffer> {
   const tensorScale = stored.weightScale2 ?? Number.NaN
   const values = new Float32Array(stored.rows * stored.cols)
-  for (let i = 0; i < values.length; i++) {
-    const step = mulF32(decodeE4m3(stored.weightScale[Math.floor(i / blockSize)]!), tensorScale)
-    const byte = stored.weight[i >> 1]!
-    values[i] = mulF32(E2M1_VALUES[i % 2 === 0 ? byte & 0xf : byte >> 4]!, step)
+  for (let begin = 0, block = 0; begin < values.length; begin += blockSize, block++) {
+    const step = mulF32(decodeE4m3(stored.weightScale[block]!), tensorScale)
+    decodeE2m1Run(stored.weight, values, begin, blockSize, step)
   }
   return values
 }
