@@ -289,7 +289,7 @@ async function loadData(
 
 /** undefined when no minimum was asked for. */
 async function coverData(
-  { client, observer, prepared, needsCalibration }: Stage,
+  { client, observer, prepared, needsCalibration, work }: Stage,
   { options: { minTokensPerExpert } }: HostStartRequest,
   batch: TokenBatch,
   places: Pick<CoverageRequest, 'descriptors' | 'states'>,
@@ -299,11 +299,12 @@ async function coverData(
   observer.log('info', `looking where the tokens of ${String(batch.batch)} samples go`)
   const covered = await coverExperts(
     client,
-    { model, ...places, batch, samples: calibration.samples, minTokensPerExpert },
+    { model, ...places, batch, samples: calibration.samples, minTokensPerExpert, ownPath: work.ownPath },
     (done) => {
       observer.stageProgress('calibrate', done)
     },
   )
+  if (covered.isKept) observer.log('info', 'they were chosen before; the choice is used again')
   observer.log(covered.search.outOfReach.length > 0 ? 'warn' : 'info', describeSearch(covered.search))
   return covered
 }

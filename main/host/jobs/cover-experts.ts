@@ -4,7 +4,10 @@ import type { CalibrationStats } from '../../engine/calibration/stats.ts'
 import type { TokenBatch } from '../../engine/calibration/hidden-states.ts'
 import type { MoeModel } from '../../engine/models/moe-model.ts'
 import type { StatePlaces } from '../../workers/device-protocol.ts'
+import { byteView } from '../../engine/tensor/byte-view.ts'
 import type { DeviceClient, OnProgress } from '../pool/device-client.ts'
+import { digest } from './journal.ts'
+import { keepChoice, readChoice } from './kept-choice.ts'
 
 export interface CoverageRequest {
   readonly model: MoeModel
@@ -14,23 +17,31 @@ export interface CoverageRequest {
   readonly samples: number
   readonly minTokensPerExpert: number
   readonly states: StatePlaces
+  /** `quantmill` in the partial folder. */
+  readonly ownPath: string
 }
 
 export interface CoveredData {
   readonly batch: TokenBatch
   readonly search: CoverageSearch
   readonly bytesRead: number
+  /** The samples were chosen by an earlier attempt. */
+  readonly isKept: boolean
 }
 
-/** Throws what the device worker throws. */
+/** With the choice of an earlier attempt, if there is one; a new one is kept. Throws what the device worker and the file system throw. */
 export async function coverExperts(
   client: DeviceClient,
-  { model, descriptors, batch, samples, minTokensPerExpert, states }: CoverageRequest,
+  { model, descriptors, batch, samples, minTokensPerExpert, states, ownPath }: CoverageRequest,
   onProgress: OnProgress,
 ): Promise<CoveredData> {
   const initialSamples = Math.min(samples, batch.batch)
   const request = { model, descriptors, batch, initialSamples, minTokens: minTokensPerExpert, states }
-  const choice = await client.scout(request, onProgress)
+  const sizes = [client.device, batch.batch, batch.time, initialSamples, minTokensPerExpert]
+  const key = digest(sizes.join(' '), byteView(batch.ids))
+  const kept = await readChoice(ownPath, key, batch.batch)
+  const choice = kept === undefined ? await client.scout(request, onProgress) : { ...kept, bytesRead: 0 }
+  if (kept === undefined) await keepChoice(ownPath, key, choice)
   const search: CoverageSearch = {
     minTokensPerExpert,
     candidateSamples: batch.batch,
@@ -39,7 +50,12 @@ export async function coverExperts(
     inOrderSamples: choice.inOrderSamples,
     outOfReach: choice.outOfReach,
   }
-  return { batch: pickRows(batch, choice.samples), search, bytesRead: choice.bytesRead }
+  return {
+    batch: pickRows(batch, choice.samples),
+    search,
+    bytesRead: choice.bytesRead,
+    isKept: kept !== undefined,
+  }
 }
 
 /** One sentence for the log. */

@@ -23,6 +23,7 @@ import {
   writeSmallFile,
   type OutputFolder,
 } from './output-folder.ts'
+import { CHOICE_NAME } from './kept-choice.ts'
 import { readRunRecord, runRecordPath, writeRunRecord } from './run-record.ts'
 
 export interface WorkFolder {
@@ -103,7 +104,8 @@ function endings(
       let restore = (): Promise<void> => Promise.resolve()
       try {
         await journal.close()
-        for (const name of BOUNDARY_FILES) await rm(join(ownFolder(output), name), { force: true })
+        for (const name of [...BOUNDARY_FILES, CHOICE_NAME])
+          await rm(join(ownFolder(output), name), { force: true })
         const kept = await Promise.all(paths.map(async (path) => ({ path, bytes: await readFile(path) })))
         restore = async () => {
           // Best effort: without it the next run starts anew.

@@ -2,11 +2,13 @@
  * A minimum of tokens per expert on the sample: what the report claims is compared with the counts of the calibration itself, and with as many
  * samples drawn in order. A choice by wrong counts, or one no better than chance, would fail.
  */
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { parseAmaxDump } from '../../../main/engine/calibration/amax-dump.ts'
-import { runForTest } from '../../tools/run-for-test.ts'
+import { keepChoice, readChoice } from '../../../main/host/jobs/kept-choice.ts'
+import { hashExport, runForTest, silentObserver } from '../../tools/run-for-test.ts'
+import { temporaryFolder } from '../../tools/temporary-folder.ts'
 
 const MIN_TOKENS = 8
 const CANDIDATES = 48
@@ -50,4 +52,50 @@ test('every expert that can be reached is, with fewer samples than in order; the
   const inOrder = await tokensOf((await runForTest({ options: { ...options, samples: used } })).outputPath)
   const missed = [...inOrder].filter(([expert, count]) => count < MIN_TOKENS && !outOfReach.has(expert))
   expect(missed.length).toBeGreaterThan(0)
+})
+
+test('a continued run uses the choice that was made, to the same bytes', async () => {
+  const coverage = { minTokensPerExpert: MIN_TOKENS, coverageBudget: 12, samples: 4 }
+  const outputPath = join(await temporaryFolder(), 'export')
+  let isStopped = false
+  const stopping = {
+    ...silentObserver(() => isStopped),
+    // Past the pass over all candidates, in the second layer of the calibration.
+    stageProgress: (stage: string, done: number) => {
+      isStopped ||= stage === 'calibrate' && done > 4 + 1
+    },
+  }
+  const stopped = runForTest({ outputPath, options: { ...options, ...coverage } }, stopping)
+  await expect(stopped).rejects.toMatchObject({ code: 'CANCELLED' })
+  const logged: string[] = []
+  const observer = { ...silentObserver(), log: (_level: string, message: string) => logged.push(message) }
+  const continued = await runForTest(
+    { outputPath, options: { ...options, ...coverage }, canResume: true },
+    observer,
+  )
+  expect(logged).toContain('they were chosen before; the choice is used again')
+  const whole = await runForTest({ options: { ...options, ...coverage } })
+  expect(continued.report.coverageSearch).toEqual(whole.report.coverageSearch)
+  expect(await hashExport(outputPath)).toEqual(await hashExport(whole.outputPath))
+  expect(await readdir(join(outputPath, 'quantmill'))).not.toContain('coverage.json')
+})
+
+test('a kept choice that is torn, of other candidates or names what is not there counts as none', async () => {
+  const folder = await temporaryFolder()
+  const choice = { samples: [0, 1, 5], inOrderSamples: 7, outOfReach: [] }
+  await keepChoice(folder, 'key', choice)
+  expect(await readChoice(folder, 'key', 6)).toMatchObject(choice)
+  expect(await readChoice(folder, 'other', 6)).toBeUndefined()
+  expect(await readChoice(folder, 'key', 5)).toBeUndefined()
+  const path = join(folder, 'coverage.json')
+  const text = await readFile(path, 'utf8')
+  for (const damaged of [
+    text.slice(0, -9),
+    text.replace('[0,1,5]', '[0,5,1]'),
+    text.replace('7', '"7"'),
+    '',
+  ]) {
+    await writeFile(path, damaged)
+    expect(await readChoice(folder, 'key', 6)).toBeUndefined()
+  }
 })
