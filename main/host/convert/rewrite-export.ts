@@ -15,6 +15,7 @@ import {
   createPartial,
   createShard,
   publish,
+  syncFolder,
   removePartial,
   type OutputFolder,
 } from '../jobs/output-folder.ts'
@@ -72,6 +73,7 @@ async function write(rewrite: Rewrite): Promise<number> {
     rewrite.writeScalars(targets, sweep.hashes)
     for (const target of targets) await target.sync()
     await rewrite.writeFiles(sweep.hashes)
+    await syncFolder(output.partialPath)
     for (const warning of await publish(output)) rewrite.observer.warn?.(warning)
     return sweep.bytesRead
   } finally {

@@ -181,7 +181,8 @@ export async function reopenShard(
 }
 
 /**
- * Makes the finished export visible: fsync of the folder, rename, fsync of its parent. An older export is set aside, then removed. Throws as
+ * Makes the finished export visible: rename, fsync of its parent; to be called after syncFolder of the partial folder. An older export is set
+ * aside, then removed. Throws as
  * long as the final name does not stand for the new export, and leaves the older one there; what fails after that undoes nothing and is
  * returned as warnings.
  */
@@ -189,7 +190,6 @@ export async function publish({ partialPath, finalPath }: OutputFolder): Promise
   const asidePath = `${finalPath}.replaced`
   const present = await lstatOrUndefined(finalPath)
   try {
-    await syncFolder(partialPath)
     if (present !== undefined) await rename(finalPath, asidePath)
     await rename(partialPath, finalPath).catch(async (error: unknown) => {
       if (present !== undefined) await rename(asidePath, finalPath)
@@ -216,14 +216,18 @@ export async function publish({ partialPath, finalPath }: OutputFolder): Promise
   return warnings
 }
 
-/** Makes the names in a folder durable. */
+/** Makes the names in a folder durable. Throws what the file system says. */
 export async function syncFolder(path: string): Promise<void> {
   if (process.platform === 'win32') return
-  const handle = await open(path, 'r')
   try {
-    await handle.sync()
-  } finally {
-    await handle.close()
+    const handle = await open(path, 'r')
+    try {
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
+  } catch (error: unknown) {
+    throw fromFsError(error, path, 'write')
   }
 }
 

@@ -23,7 +23,7 @@ import { keepLog, type LoggedObserver } from './job-log.ts'
 import type { JobEnvironment, JobObserver } from './job-observer.ts'
 import { writeReports } from '../report/report-files.ts'
 import { makeExportReport } from './export-report.ts'
-import { publish, removePartial, type OutputFolder } from './output-folder.ts'
+import { publish, removePartial, syncFolder, type OutputFolder } from './output-folder.ts'
 import { needsStatistics, prepareRun, type PreparedRun } from './prepare-run.ts'
 import { qualityLevel } from './measure-quality.ts'
 import { makeReport } from './make-report.ts'
@@ -137,6 +137,8 @@ async function fillFolder(writing: Writing, work: WorkFolder, kernels: Uint8Arra
     await checkPublished(output.partialPath, plan)
     await writeReports(output.partialPath, await makeExportReport(parts, output))
     stopIfAsked()
+    // Before the journal goes: from there to the new name a kill would cost the whole run.
+    await syncFolder(output.partialPath)
     const restore = await work.finish()
     const warnings = await publish(output).catch(async (error: unknown) => {
       await restore()
