@@ -215,6 +215,59 @@ export const BEYOND = [
       '',
     ],
   ]),
+  ...of(
+    'main/engine/formats/safetensors/parse-header.ts',
+    'unit/main/engine/formats/safetensors/parse-header.test.ts',
+    [
+      [
+        'hostile files',
+        'headers have a largest size',
+        'if (length > BigInt(MAX_HEADER_BYTES)) {',
+        'if (length < 0n) {',
+      ],
+      [
+        'hostile files',
+        'no tensor begins inside another',
+        'if (beginBytes !== position) {',
+        'if (beginBytes < 0) {',
+      ],
+      [
+        'hostile files',
+        'nothing lies behind the tensors',
+        'if (position !== dataBytes) {',
+        'if (endBytes < 0) {',
+      ],
+      [
+        'hostile files',
+        'bytes agree with dtype and shape',
+        'if (endBytes - beginBytes !== expectedBytes) {',
+        'if (endBytes < 0) {',
+      ],
+      [
+        'hostile files',
+        'shapes have a safe product',
+        'if (!hasSafeCount(shape)) {',
+        'if (!hasSafeCount([])) {',
+      ],
+    ],
+  ),
+  ...of(
+    'main/engine/formats/safetensors/parse-index.ts',
+    'unit/main/engine/formats/safetensors/parse-index.test.ts',
+    [
+      [
+        'hostile files',
+        'shards are plain names',
+        'if (!PLAIN_NAME.test(shard)) {',
+        'if (shard.length > 1e6) {',
+      ],
+    ],
+  ),
+  ...of(
+    'main/engine/formats/hf-config/lossless-json.ts',
+    'unit/main/engine/formats/hf-config/lossless-json.test.ts',
+    [['hostile files', 'nesting is bounded', 'if (depth > MAX_DEPTH) return', 'if (depth < 0) return']],
+  ),
   ...of('scripts/setup.mjs', 'security/package.test.ts', [
     ['supply chain', 'install scripts are off', "'--ignore-scripts'", "'--no-audit'"],
   ]),
