@@ -42,10 +42,17 @@ export class CalibrationSources {
     loaderFile: string,
   ): Promise<CalibrationSources> {
     if (device === 'cpu' || resident === undefined) return new CalibrationSources(options, undefined)
-    const { descriptors, unitPort } = options
+    const { descriptors, unitPort, copies = [] } = options
     const acceptsHalf = await resident.acceptsHalf()
     const threads = Math.max(1, Math.min(MAX_HELPERS, Math.floor(availableParallelism() / 4)))
-    const uploads = new PrefetchingUploads({ loaderFile, descriptors, acceptsHalf, threads, unitPort })
+    const uploads = new PrefetchingUploads({
+      loaderFile,
+      descriptors,
+      copies,
+      acceptsHalf,
+      threads,
+      unitPort,
+    })
     return new CalibrationSources(options, uploads)
   }
 

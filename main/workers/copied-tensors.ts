@@ -26,16 +26,13 @@ export class CopiedTensorReader implements WeightReader {
   }
 
   async read(unit: WeightUnit): Promise<readonly Uint8Array[]> {
-    const copies = unit.slices.map((slice) => this.copyOf(slice))
-    if (unit.layerIndex !== undefined || copies.includes(undefined)) return this.inner.read(unit)
+    const places = copiedPlaces(this.copies, unit)
+    if (places === undefined) return this.inner.read(unit)
     this.own.add(unit)
-    return unit.slices.map((slice, index) => {
-      const bytes = new Uint8Array(slice.sizeBytes)
-      const copy = copies[index]
-      if (copy !== undefined) {
-        const position = copy.offsetBytes + slice.offsetBytes - copy.source.offsetBytes
-        readFully(copy.descriptor, bytes, position, slice.name)
-      }
+    return unit.slices.map(({ name, sizeBytes }, index) => {
+      const bytes = new Uint8Array(sizeBytes)
+      const { descriptor, offsetBytes } = places[index] ?? { descriptor: -1, offsetBytes: 0 }
+      readFully(descriptor, bytes, offsetBytes, name)
       return bytes
     })
   }
@@ -43,13 +40,33 @@ export class CopiedTensorReader implements WeightReader {
   release(unit: WeightUnit): void {
     if (!this.own.delete(unit)) this.inner.release(unit)
   }
+}
 
-  private copyOf({ shardIndex, offsetBytes, sizeBytes }: TensorSlice): CopiedTensor | undefined {
-    return this.copies.find(
-      ({ source }) =>
-        source.shardIndex === shardIndex &&
-        source.offsetBytes <= offsetBytes &&
-        offsetBytes + sizeBytes <= source.offsetBytes + source.sizeBytes,
-    )
+export type CopiedPlace = Pick<CopiedTensor, 'descriptor' | 'offsetBytes'>
+
+/** Where the slices of a unit outside the layers lie in copied tensors; undefined unless all of them do. */
+export function copiedPlaces(
+  copies: readonly CopiedTensor[],
+  { layerIndex, slices }: WeightUnit,
+): readonly CopiedPlace[] | undefined {
+  if (layerIndex !== undefined) return undefined
+  const places = slices.map((slice) => placeOf(copies, slice)).filter((place) => place !== undefined)
+  return places.length === slices.length ? places : undefined
+}
+
+function placeOf(
+  copies: readonly CopiedTensor[],
+  { shardIndex, offsetBytes, sizeBytes }: TensorSlice,
+): CopiedPlace | undefined {
+  const copy = copies.find(
+    ({ source }) =>
+      source.shardIndex === shardIndex &&
+      source.offsetBytes <= offsetBytes &&
+      offsetBytes + sizeBytes <= source.offsetBytes + source.sizeBytes,
+  )
+  if (copy === undefined) return undefined
+  return {
+    descriptor: copy.descriptor,
+    offsetBytes: copy.offsetBytes + offsetBytes - copy.source.offsetBytes,
   }
 }

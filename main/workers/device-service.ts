@@ -130,7 +130,10 @@ export class DeviceService {
         ...this.weightsFrom(sources),
       })
       const { tokenCount } = calibrator
-      if (input.quality !== undefined) this.quality = await QualitySession.open(input.quality, runtime)
+      if (input.quality !== undefined)
+        this.quality = await QualitySession.open(input.quality, runtime, (message) => {
+          this.onNotice(message)
+        })
       const qualityTokens = this.quality?.quality.tokenCount ?? 0
       const { hiddenSize } = model.text
       this.calibration = {

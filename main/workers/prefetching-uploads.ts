@@ -5,6 +5,7 @@
 import { Worker, type MessagePort } from 'node:worker_threads'
 import { AppError } from '../../shared/errors/app-error.ts'
 import type { Upload, UploadSource, UploadUnit } from '../engine/calibration/resident/uploads.ts'
+import { copiedPlaces, type CopiedPlace, type CopiedTensor } from './copied-tensors.ts'
 import { layOutUnit, type UnitLayout } from './unit-layout.ts'
 import type { UnitReply, UnitRequest } from './unit-protocol.ts'
 import type { LoaderData, LoaderReply, LoaderRequest } from './weight-loader-protocol.ts'
@@ -15,6 +16,8 @@ const AHEAD_BYTES = 448 * 1024 * 1024
 export interface PrefetchOptions {
   readonly loaderFile: string
   readonly descriptors: readonly number[]
+  /** Tensors outside the layers that are read from the export instead; they do not count as read. */
+  readonly copies: readonly CopiedTensor[]
   readonly acceptsHalf: boolean
   readonly threads: number
   /** Where memory comes from and goes to; undefined: own memory. */
@@ -65,8 +68,8 @@ export class PrefetchingUploads implements UploadSource {
 
   constructor(options: PrefetchOptions) {
     this.options = options
-    const { descriptors, acceptsHalf, loaderFile, threads, unitPort } = options
-    const workerData: LoaderData = { descriptors, acceptsHalf }
+    const { acceptsHalf, loaderFile, threads, unitPort } = options
+    const workerData: LoaderData = { acceptsHalf }
     this.loaders = Array.from({ length: threads }, () => {
       const loader = new Worker(loaderFile, { workerData, execArgv: [] })
       loader.on('message', (reply: LoaderReply) => {
@@ -187,7 +190,12 @@ export class PrefetchingUploads implements UploadSource {
     this.seq += 1
     this.bySeq.set(this.seq, work)
     const { upload, layout, loader } = work
-    post(loader, { kind: 'load', seq: this.seq, upload, ranges: layout.ranges, buffer }, [])
+    const places = this.copiedPlaces(upload)
+    const ranges = layout.ranges.map((range, index) => ({
+      ...range,
+      ...(places?.[index] ?? { descriptor: this.options.descriptors[range.shardIndex] ?? -1 }),
+    }))
+    post(loader, { kind: 'load', seq: this.seq, upload, ranges, buffer }, [])
   }
 
   private receive(reply: LoaderReply): void {
@@ -200,9 +208,14 @@ export class PrefetchingUploads implements UploadSource {
     }
     this.times.readMs += reply.readMs
     this.times.convertMs += reply.convertMs
-    this.bytesRead += work.layout.ranges.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
+    if (this.copiedPlaces(work.upload) === undefined)
+      this.bytesRead += work.layout.ranges.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
     work.uploads = reply.uploads
     work.resolve(reply.uploads)
+  }
+
+  private copiedPlaces({ unit }: UploadUnit): readonly CopiedPlace[] | undefined {
+    return copiedPlaces(this.options.copies, unit)
   }
 
   private idlest(): Worker {

@@ -35,6 +35,7 @@ export class QualitySession {
   static async open(
     { exportPath, texts, windows, expertInputs, states }: MeasureQuality,
     runtime: OrtRuntime,
+    onNotice: (message: string) => void,
   ): Promise<QualitySession> {
     const files = new OpenFiles()
     const scratch = new ScratchOwner()
@@ -47,6 +48,7 @@ export class QualitySession {
         roundingRuntime: rounding,
         windows,
         expertInputs,
+        onNotice,
         stateMemory: scratch.stateMemory(states),
         readerOf: (names) => new DescriptorReader(files.open(names.map((name) => folder.pathOf(name)))),
       })

@@ -6,12 +6,16 @@ import type { SerialisedError } from '../../shared/errors/app-error.ts'
 import type { Upload, UploadUnit } from '../engine/calibration/resident/uploads.ts'
 import type { FilledRange } from './unit-protocol.ts'
 
+export interface LoadRange extends Pick<FilledRange, 'offsetBytes' | 'sizeBytes' | 'bufferOffsetBytes'> {
+  readonly descriptor: number
+}
+
 export interface LoadUnit {
   readonly kind: 'load'
   readonly seq: number
   readonly upload: UploadUnit
-  /** Parallel to `upload.unit.slices`. */
-  readonly ranges: readonly FilledRange[]
+  /** Parallel to `upload.unit.slices`: open file and position, and where the bytes go. */
+  readonly ranges: readonly LoadRange[]
   /** Filled with the source bytes. */
   readonly buffer: SharedArrayBuffer
 }
@@ -32,7 +36,5 @@ export type LoaderReply =
   | { readonly kind: 'failed'; readonly seq: number; readonly error: SerialisedError }
 
 export interface LoaderData {
-  /** Open source files by shard index. */
-  readonly descriptors: readonly number[]
   readonly acceptsHalf: boolean
 }

@@ -7,7 +7,7 @@ import type { LoaderData, LoaderReply, LoaderRequest, LoadUnit } from './weight-
 
 const port = parentPort
 invariant(port !== null, 'the weight loader must be started as a worker thread')
-const { descriptors, acceptsHalf } = workerData as LoaderData
+const { acceptsHalf } = workerData as LoaderData
 const free: ArrayBuffer[] = []
 
 port.on('message', (request: LoaderRequest) => {
@@ -27,7 +27,7 @@ function load({ seq, upload, ranges, buffer }: LoadUnit): void {
   const bytes = ranges.map((range, index) => {
     const view = new Uint8Array(buffer, range.bufferOffsetBytes, range.sizeBytes)
     const name = upload.unit.slices[index]?.name ?? upload.unit.label
-    readFully(descriptors[range.shardIndex] ?? -1, view, range.offsetBytes, name)
+    readFully(range.descriptor, view, range.offsetBytes, name)
     return view
   })
   const readMs = performance.now() - startedMs

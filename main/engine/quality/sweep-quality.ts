@@ -28,6 +28,8 @@ export interface SweepQualityOptions extends MeasureOptions {
   readonly expertInputs: ExpertInputArithmetic
   /** Reads the weights of an export in which nothing is quantized, from its weight files. */
   readonly readerOf: (fileNames: readonly string[]) => WeightReader
+  /** What the user should know: another device. */
+  readonly onNotice: (message: string) => void
 }
 
 export class SweepQuality {
@@ -35,6 +37,7 @@ export class SweepQuality {
   private readonly quantized: EvaluatedModel
   private readonly stream: QualityStream
   private readonly hasBf16Embedding: boolean
+  private isDeviceTold = false
   private readonly setKnown: (known: KnownScales) => void
   /** States of the original on the measured tokens, f32 [tokens, H]. */
   private original: Float32Array<ArrayBuffer>
@@ -99,7 +102,9 @@ export class SweepQuality {
     control: LayerControl = {},
   ): Promise<LayerQuality> {
     this.setKnown(known)
-    return this.stream.runLayer(layerIndex, await this.copyOriginal(original), control)
+    const layer = await this.stream.runLayer(layerIndex, await this.copyOriginal(original), control)
+    this.tellDevice(layerIndex)
+    return layer
   }
 
   /** Before the original's states go: keeps them for `measureText`. */
@@ -134,6 +139,17 @@ export class SweepQuality {
   /** Frees the graphs. Idempotent. */
   release(): Promise<void> {
     return this.stream.release()
+  }
+
+  private tellDevice(layerIndex: number): void {
+    const { runtime, roundingRuntime = runtime, onNotice } = this.options
+    const { device } = roundingRuntime
+    if (this.isDeviceTold || device === runtime.device || this.quantized.variantOf(layerIndex) === undefined)
+      return
+    this.isDeviceTold = true
+    onNotice(
+      `quality of layers whose inputs or cache are rounded is measured on the ${device.toUpperCase()}: ${runtime.device} lacks the operators`,
+    )
   }
 
   private get width(): number {

@@ -31,6 +31,10 @@ export class UnitExchange {
     this.workerPort = port2
     this.sweep = sweep
     this.onFailure = onFailure
+    // A device worker that has died says nothing more.
+    this.port.on('close', () => {
+      this.noteLayer(Infinity)
+    })
     this.port.on('message', (message: UnitRequest) => {
       if (message.kind === 'memory_wanted') {
         this.waiting.push(message.sizeBytes)

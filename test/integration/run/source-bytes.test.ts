@@ -1,11 +1,10 @@
 /** Every byte of the source is read once, whatever the vocabulary: embedding rows are needed for calibration and for the export. */
-import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { writeSampleCheckpoint } from '../../../main/engine/io/node/write-sample-checkpoint.ts'
 import { runForTest } from '../../tools/run-for-test.ts'
-import { rawShard } from '../../tools/safetensors-bytes.ts'
 import { temporaryFolder } from '../../tools/temporary-folder.ts'
+import { writeTokenIds } from '../../tools/token-ids-file.ts'
 
 /** Embeddings are a third of this checkpoint, and the tokens name about a fifth of them. */
 const NUMBERS = {
@@ -25,10 +24,7 @@ test('many different tokens of a large vocabulary', async () => {
   await writeSampleCheckpoint({ shape: 'tiny', folder: checkpointPath, numbers: NUMBERS, hasVision: false })
   const ids = Int32Array.from({ length: 1024 }, (_, index) => (index * 2647) % NUMBERS.vocabSize)
   const calibrationPath = join(folder, 'ids.safetensors')
-  const header = { input_ids: { dtype: 'I32', shape: [16, 64], data_offsets: [0, ids.byteLength] } }
-  const file = rawShard(JSON.stringify(header), ids.byteLength)
-  file.set(new Uint8Array(ids.buffer), file.length - ids.byteLength)
-  await writeFile(calibrationPath, file)
+  await writeTokenIds(calibrationPath, ids, 64)
   const { report } = await runForTest({
     checkpointPath,
     calibrationPath,

@@ -26,12 +26,14 @@ export function expertsGraph(
 /**
  * The same for tiles of rows of one matrix that is already on the device, as few large products. Feeds: `normed` f32 [tokens, H]; `rows` int32
  * [tiles, width]; transposed weights of experts side by side, `gate_up` f32 [E, H, 2F] (gate columns first) and `down` f32 [E, F, H]. Tile t
- * belongs to expert t (tiles = E), or with `picksExperts` to expert `experts[t]`, int32 [tiles]. Output: `y` f32 [tiles · width, H].
+ * belongs to expert t (tiles = E), or with `picksExperts` to expert `experts[t]`, int32 [tiles]. Output: `y` f32 [tiles · width, H], and
+ * with `returnsInputs` the rows they are made from, `x` of the same shape.
  */
 export function tiledExpertsGraph(
   config: QwenTextConfig,
   interceptors: readonly GraphInterceptor[],
   picksExperts: boolean,
+  returnsInputs = false,
 ): GraphBuilder {
   const graph = new GraphBuilder('tiled_experts', interceptors)
   const { hiddenSize: h, expertWidth: f } = config
@@ -48,6 +50,7 @@ export function tiledExpertsGraph(
   const activated = gatedActivation(graph, gateUp, f)
   const y = graph.tiledLinear(activated, weight('down', f, h), DOWN_SITE)
   graph.output('y', graph.node('Reshape', [y, graph.shape([-1, h])]))
+  if (returnsInputs) graph.output('x', graph.node('Reshape', [x, graph.shape([-1, h])]))
   return graph
 }
 

@@ -3,7 +3,9 @@ import { invariant } from '../../../../shared/errors/app-error.ts'
 import type { QwenTextConfig } from '../../models/qwen3_5-moe/text-config.ts'
 import type { DeviceTensor, GraphFeed } from '../../onnx/graph-runtime.ts'
 import { GATE_UP_SITE, tiledExpertsGraph } from '../forward/experts.ts'
+import { f32Output } from '../graph-cache.ts'
 import type { RoutedRows, TokenPart } from '../hidden-states.ts'
+import { watchedRows, type ExpertWatch } from '../layer-pass.ts'
 import type { RoutingTable } from '../routing-table.ts'
 import type { DeviceBatch } from './device-batch.ts'
 import { deviceOutput, type DeviceGraphs, type RowSink } from './device-graphs.ts'
@@ -62,6 +64,36 @@ export class ExpertRuns {
     }
   }
 
+  /** Runs the experts of a unit once more, on the tokens that are looked at, and brings inputs and outputs back. */
+  async show(unit: ExpertUpload, weights: readonly DeviceTensor[], watch: ExpertWatch): Promise<void> {
+    const { batches, config, plan } = this.options
+    const { hiddenSize } = config
+    for (const batch of batches) {
+      const rows = this.rowsOf(unit, batch).map((routed, index) => ({
+        ...routed,
+        to: routed.from + watchedRows(watch, unit.firstExpert + index, routed),
+      }))
+      for (const tileRun of planTiles(rows, plan.expertRows)) {
+        const { host } = await this.options.graphs.run(
+          {
+            key: tileRun.picksExperts ? 'watched picked' : 'watched in place',
+            build: (text, interceptors) => tiledExpertsGraph(text, interceptors, tileRun.picksExperts, true),
+            deviceOutputs: [],
+            feeds: tileFeeds(batch, weights, tileRun),
+          },
+          () => undefined,
+        )
+        const [x, y] = [f32Output(host, 'x'), f32Output(host, 'y')]
+        for (const [index, tile] of tileRun.tiles.entries()) {
+          const first = index * tileRun.width * hiddenSize
+          const end = first + lengthOf(tile) * hiddenSize
+          if (end > first)
+            watch.watch(unit.firstExpert + tile.expert, x.subarray(first, end), y.subarray(first, end))
+        }
+      }
+    }
+  }
+
   /** Adds up what is left. */
   async finish(): Promise<void> {
     for (const batch of [...this.terms.keys()]) await this.combine(batch)
@@ -87,25 +119,12 @@ export class ExpertRuns {
   private async runTiles(
     batch: DeviceBatch,
     { firstExpert }: ExpertUpload,
-    [gateUp, down]: readonly DeviceTensor[],
+    weights: readonly DeviceTensor[],
     tileRun: TileRun,
   ): Promise<void> {
     const { graphs, sink, rowMaxima } = this.options
-    const { normed, part } = batch
     const { tiles, width, picksExperts } = tileRun
-    invariant(normed !== undefined, 'the inputs of the experts are gone')
-    invariant(gateUp !== undefined && down !== undefined, 'the experts were not uploaded')
-    const rows = rowIndices(tileRun, part)
-    const feeds: Record<string, GraphFeed> = {
-      normed,
-      rows: { dtype: 'int32', shape: [tiles.length, width], data: rows },
-      gate_up: gateUp,
-      down,
-    }
-    if (picksExperts) {
-      const data = Int32Array.from(tiles, ({ expert }) => expert)
-      feeds['experts'] = { dtype: 'int32', shape: [data.length], data }
-    }
+    const feeds = tileFeeds(batch, weights, tileRun)
     const results = await graphs.run(
       {
         key: picksExperts ? 'experts picked' : 'experts in place',
@@ -184,6 +203,28 @@ export class ExpertRuns {
     this.terms.set(batch, terms)
     return terms
   }
+}
+
+function tileFeeds(
+  { normed, part }: DeviceBatch,
+  [gateUp, down]: readonly DeviceTensor[],
+  tileRun: TileRun,
+): Record<string, GraphFeed> {
+  const { tiles, width, picksExperts } = tileRun
+  invariant(normed !== undefined, 'the inputs of the experts are gone')
+  invariant(gateUp !== undefined && down !== undefined, 'the experts were not uploaded')
+  const rows = rowIndices(tileRun, part)
+  const feeds: Record<string, GraphFeed> = {
+    normed,
+    rows: { dtype: 'int32', shape: [tiles.length, width], data: rows },
+    gate_up: gateUp,
+    down,
+  }
+  if (picksExperts) {
+    const data = Int32Array.from(tiles, ({ expert }) => expert)
+    feeds['experts'] = { dtype: 'int32', shape: [data.length], data }
+  }
+  return feeds
 }
 
 /** Rows of `normed` that the tiles read, i32 [tiles · width]; behind the tokens of a tile the row of zeros behind all tokens. */

@@ -313,6 +313,7 @@ export class ResidentForwardPass implements LayerPass {
         throwIfCancelled(control)
         this.advance(tokens, control)
       })
+      if (control.watch !== undefined) await runs.show(unit, weights, control.watch)
     } finally {
       for (const weight of weights) weight.dispose()
     }
