@@ -1,4 +1,5 @@
 /** What `plan` prints and the Recipe view shows before anything runs. Plain data, JSON safe. */
+import type { DialectChoice } from './run-options.ts'
 
 export interface FormatBytes {
   /** `nvfp4`, `fp8`, …; `unquantized` for what is carried over. */
@@ -19,6 +20,8 @@ export interface EngineVerdict {
   readonly subject?: string | undefined
   /** Revision of the engine, or public report, that the rule was read from. */
   readonly origin?: string | undefined
+  /** Of a planned export that fails: the dialect in which the same recipe does not. */
+  readonly wayOut?: { readonly dialect: DialectChoice; readonly verdict: 'loads' | 'warns' } | undefined
 }
 
 export interface PlanSummary {

@@ -1,8 +1,16 @@
 /** A recipe as the window lists it. */
-import type { KvCacheChoice } from './run-options.ts'
+import type { DialectChoice, KvCacheChoice } from './run-options.ts'
 
 export const RECIPE_PARTS = ['experts', 'shared_experts', 'attention', 'head'] as const
 export type RecipePart = (typeof RECIPE_PARTS)[number]
+
+/** CUDA compute capabilities that vLLM's loaders take an export for, times ten. */
+export interface GpuRange {
+  readonly dialect: DialectChoice
+  readonly minimum: number
+  /** undefined = every newer one. */
+  readonly maximum: number | undefined
+}
 
 export interface RecipeSummary {
   readonly name: string
@@ -16,6 +24,6 @@ export interface RecipeSummary {
   readonly bitsPerWeight: number
   /** What gets a format, largest part of the model first. */
   readonly covers: readonly RecipePart[]
-  /** Lowest CUDA compute capability that vLLM's loaders ask for, times ten; undefined where that is not known. */
-  readonly minimumCapability: number | undefined
+  /** One entry per dialect that the recipe can be written in and that vLLM has methods for, the recipe's own first. */
+  readonly gpus: readonly GpuRange[]
 }

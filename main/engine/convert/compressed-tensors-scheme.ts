@@ -31,19 +31,29 @@ export function compressedTensorsScheme(
   const found =
     weights.kind === 'int' ? intFormat(weights, inputs) : floatFormat(weights, inputs, weightSource)
   if (found !== undefined) return found
-  const inputText = inputs === undefined ? '16-bit inputs' : `inputs ${describe(inputs)}`
-  throw unsupported(group, `weights ${describe(weights)} (${format ?? 'no format'}) with ${inputText}`)
+  const given = inputs === undefined ? '16-bit inputs' : `inputs ${describe(inputs)}`
+  throw unsupported(group, `weights ${describe(weights)} (${format ?? 'no format'}) with ${given}`)
 }
 
 function intFormat(weights: Arguments, inputs: Arguments | undefined): ModuleFormat | undefined {
-  const isChannel = weights.strategy === 'channel'
-  if (weights.bits === 8 && isChannel && inputs === undefined) return formatOf('int8_wo', undefined, false)
-  const isToken = inputs?.kind === 'int' && inputs.bits === 8 && inputs.dynamic === 'dynamic'
-  if (weights.bits === 8 && isChannel && isToken && inputs.strategy === 'token')
-    return formatOf('int8_sq', undefined, true)
-  if (weights.bits === 4 && weights.strategy === 'group' && inputs === undefined)
-    return formatOf('int4_awq', weights.groupSize, false)
-  return undefined
+  const { bits, strategy, groupSize } = weights
+  switch (`${String(bits)} ${strategy}, ${inputText(inputs)}`) {
+    case '8 channel, none':
+      return formatOf('int8_wo', undefined, false)
+    case '8 channel, int8 token dynamic':
+      return formatOf('int8_sq', undefined, true)
+    case '4 group, none':
+      return formatOf('int4_awq', groupSize, false)
+    case '4 group, float8 token dynamic':
+      return formatOf('w4a8_int4_fp8', groupSize, true)
+    default:
+      return undefined
+  }
+}
+
+function inputText(inputs: Arguments | undefined): string {
+  if (inputs === undefined) return 'none'
+  return `${inputs.kind}${String(inputs.bits)} ${inputs.strategy} ${inputs.dynamic}`
 }
 
 function floatFormat(

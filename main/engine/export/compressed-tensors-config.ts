@@ -91,6 +91,10 @@ export function groupBody(format: ModuleFormat): GroupBody {
       return body('pack-quantized', int(8, 'channel'), undefined)
     case 'int4_awq':
       return body('pack-quantized', { ...int(4, 'group'), group_size: blockSizeOf(format) }, undefined)
+    case 'w4a8_int4_fp8': {
+      const weights = { ...int(4, 'group'), group_size: blockSizeOf(format) }
+      return body('pack-quantized', weights, dynamicInput(float8('token')))
+    }
     case 'nvfp4':
     case 'nvfp4_static':
     case 'w4a8_nvfp4_fp8': {

@@ -19,6 +19,7 @@ const ALGORITHMS = {
   int8_sq: 'W8A8_SQ_PER_CHANNEL',
   int8_wo: 'W8A16',
   int4_awq: 'W4A16_AWQ',
+  w4a8_int4_fp8: 'W4A8_AWQ',
   nvfp4: 'NVFP4',
   nvfp4_static: 'NVFP4',
   w4a16_nvfp4: 'W4A16_NVFP4',
@@ -38,6 +39,7 @@ const WITH_GROUP_SIZE: readonly QuantAlgorithm[] = [
   'W4A8_MXFP4_FP8',
   'MXFP8',
   'W4A16_AWQ',
+  'W4A8_AWQ',
 ]
 
 /** What a layer is described by; two modules are of one kind exactly when their payloads are equal. */
@@ -54,7 +56,7 @@ export function layerPayload(format: ModuleFormat): LayerPayload {
   const quant_algo = quantAlgorithm(format.format)
   if (!WITH_GROUP_SIZE.includes(quant_algo)) return { quant_algo }
   const group_size = blockSizeOf(format)
-  return quant_algo === 'W4A16_AWQ'
+  return quant_algo === 'W4A16_AWQ' || quant_algo === 'W4A8_AWQ'
     ? { quant_algo, group_size, has_zero_point: false, pre_quant_scale: false }
     : { quant_algo, group_size }
 }

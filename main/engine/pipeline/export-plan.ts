@@ -8,6 +8,7 @@ import type { TensorSlice } from '../checkpoint/checkpoint.ts'
 import type { KvCacheFormat, ModuleFormat, ExportProfile } from '../quant/formats.ts'
 import type { FusedHalf } from '../quant/layout.ts'
 import type { StoredTransform } from '../quant/packing.ts'
+import type { ResolvedFormats } from '../recipes/resolve-formats.ts'
 import type { PlanList } from './plan-list.ts'
 
 /** One tensor of the output, at its final place. */
@@ -97,6 +98,8 @@ export interface ExportPlan {
   /** Absent = modelopt. */
   readonly dialect?: DialectChoice
   readonly kvCache: KvCacheFormat
+  /** What the recipe asks for before the dialect made it its own; absent when there is no recipe (conversions). */
+  readonly asked?: Pick<ResolvedFormats, 'formats' | 'kvCache'>
   readonly recipeName: string
   /** Formats by module name; modules that stay unquantized are absent. */
   readonly formats: ReadonlyMap<string, ModuleFormat>

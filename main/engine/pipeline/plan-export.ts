@@ -47,7 +47,8 @@ export interface PlanInput {
 export function planExport(input: PlanInput): ExportPlan {
   const { checkpoint, model, recipe, profile } = input
   const dialect = dialectOf(input.dialect ?? recipe.dialect ?? 'modelopt')
-  const resolved = adoptFormats(dialect, resolveFormats(recipe, model, input))
+  const asked = resolveFormats(recipe, model, input)
+  const resolved = adoptFormats(dialect, asked)
   assertStoredAsMatrix(model, resolved)
   const draft = new PlanDraft()
   const { availableSites } = input
@@ -74,6 +75,7 @@ export function planExport(input: PlanInput): ExportPlan {
     profile,
     dialect: dialect.name,
     kvCache: resolved.kvCache,
+    asked: { formats: asked.formats, kvCache: asked.kvCache },
     recipeName: recipe.name,
     formats: resolved.formats,
     shards,

@@ -1,6 +1,6 @@
 /** A plan summary as text for a terminal. */
 import { formatBytes, formatDuration, formatNumber } from '../../../shared/domain/format-text.ts'
-import type { PlanSummary } from '../../../shared/domain/plan-summary.ts'
+import type { EngineVerdict, PlanSummary } from '../../../shared/domain/plan-summary.ts'
 
 const ENGINE_NAMES = { vllm: 'vLLM', sglang: 'SGLang', trtllm: 'TensorRT-LLM' } as const
 const SHOWN_SHARDS = 3
@@ -31,13 +31,19 @@ export function planText(summary: PlanSummary): string {
     ),
     '',
     ...summary.engines.map(
-      ({ engine, verdict, reason }) => `  ${ENGINE_NAMES[engine].padEnd(14)}${verdict.padEnd(9)}${reason}`,
+      ({ engine, verdict, reason, wayOut }) =>
+        `  ${ENGINE_NAMES[engine].padEnd(14)}${verdict.padEnd(9)}${reason}${wayOutText(wayOut)}`,
     ),
   ]
   if (summary.warnings.length > 0) {
     lines.push('', '  warnings', ...summary.warnings.map((warning) => `    ${warning}`))
   }
   return lines.join('\n')
+}
+
+function wayOutText(wayOut: EngineVerdict['wayOut']): string {
+  if (wayOut === undefined) return ''
+  return `; with --dialect ${wayOut.dialect} it loads${wayOut.verdict === 'warns' ? ', with a warning' : ''}`
 }
 
 function shardText({ shards }: PlanSummary): string {

@@ -1,5 +1,6 @@
 /**
- * The weight formats by name, as data: what each stores and which scale granularity it has. Names are ModelOpt's export format ids.
+ * The weight formats by name, as data: what each stores and which scale granularity it has. Names are ModelOpt's export format ids; `w4a8_int4_fp8`
+ * (W4AFP8 in compressed-tensors) has none, because what ModelOpt stores under `w4a8_awq` has other scales and no loader.
  * Source: docs of ModelOpt's unified export (QUANTIZATION_* constants); the arithmetic is in one folder per format beside this file.
  */
 
@@ -10,6 +11,7 @@ export const WEIGHT_FORMATS = [
   'int8_sq',
   'int8_wo',
   'int4_awq',
+  'w4a8_int4_fp8',
   'nvfp4',
   'nvfp4_static',
   'w4a16_nvfp4',

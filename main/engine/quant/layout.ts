@@ -38,6 +38,7 @@ const FACTS = {
   int8_sq: { layout: 'int8_row', defaultBlockSize: undefined, activationDivisor: 127 },
   int8_wo: { layout: 'int8_row', defaultBlockSize: undefined, activationDivisor: undefined },
   int4_awq: { layout: 'int4', defaultBlockSize: 128, activationDivisor: undefined },
+  w4a8_int4_fp8: { layout: 'int4', defaultBlockSize: 128, activationDivisor: undefined },
   nvfp4: { layout: 'nvfp4', defaultBlockSize: 16, activationDivisor: 2688 },
   nvfp4_static: { layout: 'nvfp4', defaultBlockSize: 16, activationDivisor: 2688 },
   w4a16_nvfp4: { layout: 'nvfp4', defaultBlockSize: 16, activationDivisor: undefined },

@@ -120,6 +120,22 @@ export const SELECTIONS = {
     dialect: 'compressed-tensors',
     purpose: 'INT4 weights in blocks of 128 in the routed experts only, inputs stay 16 bit',
   },
+  w4a8_int4_fp8: {
+    ...everywhere(
+      'int4_per_block',
+      'fp8_per_token',
+      'max',
+      'INT4 weights in blocks of 128, FP8 inputs scaled per token at inference (W4AFP8)',
+    ),
+    dialect: 'compressed-tensors',
+  },
+  w4a8_int4_fp8_experts_only: {
+    rules: over(EXPERTS, 'int4_per_block', 'fp8_per_token'),
+    method: 'max',
+    dialect: 'compressed-tensors',
+    purpose:
+      'INT4 weights in blocks of 128 and FP8 inputs scaled per token in the routed experts only (W4AFP8)',
+  },
   nvfp4,
   nvfp4_default: nvfp4,
   nvfp4_w4a4_weight_mse_fp8_sweep: {
@@ -265,6 +281,8 @@ export const LISTED_RECIPES: readonly string[] = [
   'int8_weight_only',
   'int4_blockwise_weight_only',
   'int4_blockwise_experts_only',
+  'w4a8_int4_fp8',
+  'w4a8_int4_fp8_experts_only',
   'nvfp4',
   'nvfp4_experts_only',
   'nvfp4_mlp_only',

@@ -41,7 +41,7 @@ const WEIGHT_FORMATS: Readonly<
   fp8_tile: { unquantized: 'fp8_pb_wo' },
   mxfp8: { unquantized: 'mxfp8', mxfp8: 'mxfp8' },
   int8_channel: { unquantized: 'int8_wo', int8: 'int8_sq' },
-  int4: { unquantized: 'int4_awq' },
+  int4: { unquantized: 'int4_awq', fp8_token: 'w4a8_int4_fp8' },
   nvfp4: { unquantized: 'w4a16_nvfp4', nvfp4: 'nvfp4', fp8: 'w4a8_nvfp4_fp8' },
   nvfp4_static: { unquantized: 'w4a16_nvfp4_static', nvfp4: 'nvfp4_static' },
   mxfp4: { unquantized: 'mxfp4', mxfp4: 'mxfp4', fp8: 'w4a8_mxfp4_fp8' },

@@ -1,10 +1,18 @@
 /** A recipe as lists show it, worked out on a small stand-in for a Qwen3.5-MoE model: the same code decides as in a run. */
-import { RECIPE_PARTS, type RecipePart, type RecipeSummary } from '../../../shared/domain/recipe-summary.ts'
+import {
+  RECIPE_PARTS,
+  type GpuRange,
+  type RecipePart,
+  type RecipeSummary,
+} from '../../../shared/domain/recipe-summary.ts'
+import { DIALECTS, type DialectChoice } from '../../../shared/domain/run-options.ts'
+import { AppError } from '../../../shared/errors/app-error.ts'
+import { adoptFormats, dialectOf } from '../dialects/choose-dialect.ts'
 import type { QuantizableModule } from '../models/moe-model.ts'
 import { bitsPerWeight } from '../quant/layout.ts'
-import { minimumCapability } from './minimum-capability.ts'
+import { gpuRange } from './gpu-range.ts'
 import type { Recipe } from './recipe.ts'
-import { resolveTarget, type RecipeTarget } from './resolve-formats.ts'
+import { resolveTarget, type RecipeTarget, type ResolvedFormats } from './resolve-formats.ts'
 
 const LAYERS = 'model.language_model.layers'
 
@@ -39,7 +47,8 @@ const TARGET: RecipeTarget = {
 
 /** Throws what resolveFormats throws. */
 export function summariseRecipe(recipe: Recipe): RecipeSummary {
-  const { formats, kvCache } = resolveTarget(recipe, TARGET)
+  const resolved = resolveTarget(recipe, TARGET)
+  const { formats, kvCache } = resolved
   let bits = 0
   let weights = 0
   for (const [module, , megaWeights] of STAND_IN) {
@@ -56,12 +65,30 @@ export function summariseRecipe(recipe: Recipe): RecipeSummary {
     kvCache,
     needsData: needsScale || kvCache === 'fp8' || kvCache === 'nvfp4',
     covers: RECIPE_PARTS.filter((part) => [...formats.keys()].some((module) => partOf(module) === part)),
-    minimumCapability: minimumCapability(
-      recipe.dialect ?? 'modelopt',
-      [...formats.values()].map(({ format }) => format),
-    ),
+    gpus: gpus(recipe.dialect ?? 'modelopt', resolved),
     bitsPerWeight: weights === 0 ? 0 : Math.round((bits / weights) * 1000) / 1000,
   }
+}
+
+function gpus(
+  own: DialectChoice,
+  resolved: Pick<ResolvedFormats, 'formats' | 'kvCache'>,
+): readonly GpuRange[] {
+  const dialects = [own, ...DIALECTS.filter((name) => name !== own)]
+  return dialects.flatMap((name) => {
+    try {
+      const { formats } = adoptFormats(dialectOf(name), resolved)
+      return (
+        gpuRange(
+          name,
+          [...formats.values()].map(({ format }) => format),
+        ) ?? []
+      )
+    } catch (error: unknown) {
+      if (error instanceof AppError && error.code === 'DIALECT_UNSUPPORTED') return []
+      throw error
+    }
+  })
 }
 
 function partOf(module: string): RecipePart {

@@ -78,12 +78,12 @@ function firstMatch(when: EngineRule['when'], facts: EngineFacts): Match | undef
   return isAboutModules(when) ? firstModule(when, facts) : WHOLE_EXPORT
 }
 
-function isAboutModules({ formats, module, kind, blockSizes }: EngineRule['when']): boolean {
-  return [formats, module, kind, blockSizes].some((condition) => condition !== undefined)
+function isAboutModules({ formats, module, kind, blockSizes, otherBlockSizes }: EngineRule['when']): boolean {
+  return [formats, module, kind, blockSizes, otherBlockSizes].some((condition) => condition !== undefined)
 }
 
 function firstModule(
-  { formats, module, kind, blockSizes }: EngineRule['when'],
+  { formats, module, kind, blockSizes, otherBlockSizes }: EngineRule['when'],
   { modules }: EngineFacts,
 ): Match | undefined {
   const pattern = module === undefined ? undefined : compilePattern(module)
@@ -92,7 +92,8 @@ function firstModule(
       (formats?.includes(format.format) ?? true) &&
       (kind ?? moduleKind) === moduleKind &&
       (pattern?.matches(name) ?? true) &&
-      (blockSizes?.includes(format.blockSize ?? 0) ?? true),
+      (blockSizes?.includes(format.blockSize ?? 0) ?? true) &&
+      otherBlockSizes?.includes(format.blockSize ?? 0) !== true,
   )
   return found === undefined ? undefined : { subject: found.name, module: found }
 }

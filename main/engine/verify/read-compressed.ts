@@ -72,7 +72,8 @@ function readScheme(name: string, group: JsonObject, format: string | undefined)
   const bits = asNumber(weights['num_bits']) ?? 0
   const scheme = `${text(weights['type']) ?? '?'}${String(bits)} ${text(weights['strategy']) ?? '?'}`
   const isPacked = format === 'pack-quantized' && scheme.startsWith('int') && bits >= 2 && bits <= 8
-  const known = schemeFormat(isPacked ? 'packed' : scheme, inputs !== undefined)
+  const arithmetic = inputArithmetic(inputs)
+  const known = schemeFormat(isPacked ? packedScheme(bits, arithmetic) : scheme, inputs !== undefined)
   if (known === undefined) {
     throw new AppError('FORMAT_UNSUPPORTED', {
       subject: `config.json: ${name}`,
@@ -89,8 +90,13 @@ function readScheme(name: string, group: JsonObject, format: string | undefined)
     packedBits: isPacked ? bits : undefined,
     hasZeroPoint: weights['symmetric'] === false,
     input: storesInputScale(known.format, inputs) ? 'required' : 'none',
-    inputArithmetic: inputArithmetic(inputs),
+    inputArithmetic: arithmetic,
   }
+}
+
+function packedScheme(bits: number, inputs: StoredFormat['inputArithmetic']): string {
+  const isToken = inputs !== undefined && inputs !== 'unknown' && inputs.kind === 'fp8_token'
+  return bits === 4 && isToken ? 'packed, fp8 token' : 'packed'
 }
 
 /** A dynamic scale of the whole tensor depends on what else is in the batch; a scale of each token stands for it. */
@@ -130,6 +136,8 @@ function schemeFormat(
   switch (scheme) {
     case 'packed':
       return { format: 'int4_awq', hasBlocks: true }
+    case 'packed, fp8 token':
+      return { format: 'w4a8_int4_fp8', hasBlocks: true }
     case 'float8 tensor':
       return { format: 'fp8', hasBlocks: false }
     case 'float8 channel':

@@ -231,7 +231,10 @@ export const previewRecipes: readonly RecipeSummary[] = (
   covers: name.includes('experts_only')
     ? (['experts'] as const)
     : (['experts', 'shared_experts', 'attention'] as const),
-  minimumCapability: format === 'nvfp4' ? 75 : format === 'fp8' ? 89 : undefined,
+  gpus:
+    format === 'nvfp4' || format === 'fp8'
+      ? [{ dialect: 'modelopt', minimum: format === 'fp8' ? 89 : 75, maximum: undefined } as const]
+      : [],
 }))
 
 export function previewPlan(size: PreviewSize, options: RunOptions): PlanSummary {

@@ -191,6 +191,13 @@ describe('what is refused leaves nothing behind', () => {
       'DIALECT_UNSUPPORTED',
     ],
     ['INT8 inputs per token', 'int8', 'compressed-tensors', 'modelopt', 'DIALECT_UNSUPPORTED'],
+    [
+      'INT4 with FP8 inputs per token',
+      'w4a8_int4_fp8',
+      'compressed-tensors',
+      'modelopt',
+      'DIALECT_UNSUPPORTED',
+    ],
     ['MXFP4 with FP8 inputs', 'w4a8_mxfp4_fp8', 'modelopt', 'compressed-tensors', 'DIALECT_UNSUPPORTED'],
   ] as const)('%s', async (_, recipe, from, to, code) => {
     const original = await exported(recipe, from)

@@ -4,6 +4,8 @@
  */
 import { readdir } from 'node:fs/promises'
 import { beforeAll, describe, expect, test } from 'vitest'
+import { NodeCheckpointFolder } from '../../../main/engine/io/node/checkpoint-folder.ts'
+import { verifyExport } from '../../../main/engine/verify/verify-export.ts'
 import { fixtureAmax } from '../../tools/fixture-amax.ts'
 import { readExport, readQuantizationConfig, type RawTensor } from '../../tools/read-export.ts'
 import { relayoutSample } from '../../tools/relayout.ts'
@@ -81,6 +83,9 @@ const RULES: Record<string, { format: string; tensors: Rule }> = {
   },
 }
 
+/** How an engine must be told to round the inputs, where it is told by the configuration alone. */
+const TOKEN_INPUTS = { num_bits: 8, type: 'float', strategy: 'token', symmetric: true, dynamic: true }
+
 /** The MTP block is carried over in the layout it has. */
 function trunkOf(tensors: ReadonlyMap<string, RawTensor>): Map<string, RawTensor> {
   return new Map([...tensors].filter(([name]) => !name.startsWith('mtp.')))
@@ -137,6 +142,38 @@ describe('compressed-tensors export of the sample', () => {
         ),
       )
     })
+  })
+})
+
+describe('INT4 weights with FP8 inputs (W4AFP8)', () => {
+  test.each(['per_expert', 'fused'] as const)('experts stored %s', async (experts) => {
+    const checkpointPath = await relayoutSample({ experts, prefix: 'model', shards: 2 })
+    const recipes = ['w4a8_int4_fp8_experts_only', 'int4_blockwise_experts_only']
+    const [both, weightOnly] = await Promise.all(
+      recipes.map((recipe) => runForTest({ checkpointPath, options: { recipe } })),
+    )
+    if (both === undefined || weightOnly === undefined) throw new Error('two runs were started')
+    // Rounding of inputs stores nothing: codes, scales and sizes are those of INT4 alone, which are held against a plain reference below.
+    const expected = await readExport(weightOnly.outputPath)
+    const found = await readExport(both.outputPath)
+    expect([...found.keys()]).toEqual([...expected.keys()])
+    for (const [name, { bytes }] of expected) expect(found.get(name)?.bytes.equals(bytes), name).toBe(true)
+    const { config_groups: groups } = await readQuantizationConfig(both.outputPath)
+    expect(groups).toMatchObject({
+      group_0: {
+        format: 'pack-quantized',
+        targets: ['Linear'],
+        weights: { num_bits: 4, type: 'int', strategy: 'group', group_size: 128, symmetric: true },
+        input_activations: TOKEN_INPUTS,
+      },
+    })
+    const report = await verifyExport(new NodeCheckpointFolder(both.outputPath), {
+      source: new NodeCheckpointFolder(checkpointPath),
+    })
+    expect(report).toMatchObject({ isSound: true, comparedMatrixCount: 4 * 32 * 3 })
+    expect(report.findings.filter(({ severity }) => severity !== 'info')).toEqual([])
+    expect(report.errors.map(({ format }) => format)).toEqual(['pack-quantized'])
+    expect(report.engines[0]).toMatchObject({ engine: 'vllm', verdict: 'warns', rule: 'vllm.int4-fp8' })
   })
 })
 

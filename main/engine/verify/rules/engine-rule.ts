@@ -19,6 +19,8 @@ export interface EngineRule {
     readonly module?: string
     readonly kind?: 'experts' | 'linear'
     readonly blockSizes?: readonly number[]
+    /** Every block size but these. */
+    readonly otherBlockSizes?: readonly number[]
     /** Different formats in one export. */
     readonly isMixed?: boolean
     /** Several block sizes of the NVFP4 family in one export. */

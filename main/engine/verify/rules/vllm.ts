@@ -3,7 +3,7 @@ import { NVFP4_FORMATS, type EngineRules } from './engine-rule.ts'
 
 export const VLLM_RULES: EngineRules = {
   engine: 'vllm',
-  version: 2,
+  version: 3,
   origin: 'vLLM modelopt.py 00155cde, qwen3_5.py 00def4f8, routed_experts.py 002d6073 (2026)',
   rules: [
     {
@@ -66,7 +66,23 @@ export const VLLM_RULES: EngineRules = {
       id: 'vllm.expert-method',
       when: { dialect: 'modelopt', formats: ['fp8_pb_wo', 'fp8_pc_pt'], kind: 'experts' },
       verdict: 'fails',
-      reason: '{module} is {format}; the loader reads experts with one scale per tensor only',
+      reason:
+        '{module} is {format}; the modelopt loader reads experts with one scale per tensor only; use the compressed-tensors dialect',
+    },
+    {
+      id: 'vllm.int4-fp8-blocks',
+      when: { formats: ['w4a8_int4_fp8'], kind: 'experts', otherBlockSizes: [128] },
+      verdict: 'fails',
+      reason: '{module} is {format} with other blocks than 128, the only size of its method for experts',
+      origin: 'vLLM compressed_tensors_moe_w4a8_fp8.py (2026)',
+    },
+    {
+      id: 'vllm.int4-fp8',
+      when: { formats: ['w4a8_int4_fp8'] },
+      verdict: 'warns',
+      reason:
+        '{module} is {format}, which has a method on GPUs of compute capability 9.0 (Hopper) and on no other',
+      origin: 'vLLM compressed_tensors.py, _is_fp8_w4a8_sm90 (2026)',
     },
     {
       id: 'vllm.one-block-size',

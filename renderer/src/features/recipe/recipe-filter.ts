@@ -65,7 +65,8 @@ function servesPurpose({ covers, needsData }: RecipeSummary, purpose: Purpose): 
   }
 }
 
-/** What is not known of a format counts as not running. */
-function runsOn({ minimumCapability }: RecipeSummary, gpu: GpuChoice): boolean {
-  return gpu === 'any' || (minimumCapability !== undefined && minimumCapability <= Number(gpu))
+/** In one of the dialects. What is not known of a format counts as not running. */
+function runsOn({ gpus }: RecipeSummary, gpu: GpuChoice): boolean {
+  const own = Number(gpu)
+  return gpu === 'any' || gpus.some(({ minimum, maximum }) => minimum <= own && own <= (maximum ?? own))
 }

@@ -165,6 +165,8 @@ export const recipeText = {
       fails: 'does not load',
       unknown: 'not checked',
     },
+    wayOut: (dialect: string, verdict: 'loads' | 'warns') =>
+      `Written as ${dialect} it loads${verdict === 'warns' ? ', with a warning' : ''}.`,
     warnings: 'Warnings',
   },
   start: 'Start run',

@@ -1,6 +1,7 @@
 /** Names, dtypes and shapes that loaders allocate by; each wrong one is a tensor that silently stays uninitialised. */
 import { describe, expect, test } from 'vitest'
 import { compressedTensors } from '../../../../../main/engine/dialects/compressed-tensors.ts'
+import { modelopt } from '../../../../../main/engine/dialects/modelopt.ts'
 import type { ModuleFormat, WeightFormat } from '../../../../../main/engine/quant/formats.ts'
 import { errorOf } from '../../../../tools/expect-error.ts'
 
@@ -26,6 +27,11 @@ describe('tensors of a [256, 384] matrix', () => {
       ['weight_packed I32 256,96 offset_int8', 'weight_scale F32 256,1', 'weight_shape I64 2'],
     ],
     ['int4_awq', 128, ['weight_packed I32 256,48 pack_int4', 'weight_scale F32 256,3', 'weight_shape I64 2']],
+    [
+      'w4a8_int4_fp8',
+      128,
+      ['weight_packed I32 256,48 pack_int4', 'weight_scale F32 256,3', 'weight_shape I64 2'],
+    ],
     [
       'nvfp4',
       16,
@@ -73,6 +79,11 @@ describe('formats without a counterpart', () => {
       expect(compressedTensors.adopt('m', format)).toEqual({ ...format, blockSize: 16 })
     },
   )
+
+  test('INT4 with FP8 inputs, in the modelopt dialect', async () => {
+    const error = await errorOf(() => modelopt.adopt('model.layers.0.mlp.experts', of('w4a8_int4_fp8', 128)))
+    expect(error).toMatchObject({ code: 'DIALECT_UNSUPPORTED', subject: 'model.layers.0.mlp.experts' })
+  })
 
   test('an NVFP4 KV cache', async () => {
     const error = await errorOf(() => compressedTensors.adoptKv('nvfp4_cast'))

@@ -185,3 +185,14 @@ test('the text shows every part', () => {
   }
   expect(text.split('\n').every((line) => line.trimEnd() === line)).toBe(true)
 })
+
+test('a recipe that vLLM loads in the other dialect only says so, one that it loads in neither does not', () => {
+  const wayOut = (recipe: string): unknown => summary(recipe).engines[0]?.wayOut
+  const loads = { dialect: 'compressed-tensors', verdict: 'loads' }
+  for (const recipe of ['int8', 'int8_weight_only', 'mxfp4', 'fp8_per_channel_per_token']) {
+    expect(wayOut(recipe), recipe).toEqual(loads)
+    expect(planText(summary(recipe))).toContain('with --dialect compressed-tensors it loads')
+  }
+  expect(wayOut('w4a8_mxfp4_fp8')).toBeUndefined()
+  expect(wayOut('nvfp4_experts_only')).toBeUndefined()
+})

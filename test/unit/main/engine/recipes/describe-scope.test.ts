@@ -63,15 +63,24 @@ test('experts, KV cache and what is left alone are counted over layers', () => {
   expect(outcome).toContainEqual(conv)
 })
 
+const CT = 'compressed-tensors'
+const both = (minimum: number): readonly unknown[] => [
+  ['modelopt', minimum, undefined],
+  [CT, minimum, undefined],
+]
+
 test('the list says which part of a model a recipe is for, and for which GPUs', () => {
   const summaries = listRecipes()
   const of = (name: string): readonly unknown[] => {
     const found = summaries.find((summary) => summary.name === name)
-    return [found?.covers, found?.minimumCapability]
+    const gpus = found?.gpus.map(({ dialect, minimum, maximum }) => [dialect, minimum, maximum])
+    return [found?.covers, gpus]
   }
-  expect(of('nvfp4_experts_only-kv_fp8')).toEqual([['experts'], 75])
-  expect(of('nvfp4_mlp_only-kv_fp8')).toEqual([['experts', 'shared_experts'], 75])
-  expect(of('fp8_attention_only')).toEqual([['attention'], 89])
-  expect(of('int4_blockwise_experts_only')).toEqual([['experts'], undefined])
-  expect(of('nvfp4_default-kv_fp8')).toEqual([['experts', 'shared_experts', 'attention'], 75])
+  expect(of('nvfp4_experts_only-kv_fp8')).toEqual([['experts'], both(75)])
+  expect(of('nvfp4_mlp_only-kv_fp8')).toEqual([['experts', 'shared_experts'], both(75)])
+  expect(of('fp8_attention_only')).toEqual([['attention'], both(89)])
+  expect(of('int4_blockwise_experts_only')).toEqual([['experts'], [[CT, 80, undefined]]])
+  expect(of('w4a8_int4_fp8_experts_only')).toEqual([['experts'], [[CT, 90, 90]]])
+  expect(of('w4a8_mxfp4_fp8')).toEqual([['experts', 'shared_experts', 'attention'], []])
+  expect(of('nvfp4_default-kv_fp8')).toEqual([['experts', 'shared_experts', 'attention'], both(75)])
 })

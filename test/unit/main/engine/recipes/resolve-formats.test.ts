@@ -189,6 +189,8 @@ describe('formats and input scales', () => {
     [[weight('fp8_per_channel'), input('fp8_per_token')], 'fp8_pc_pt', undefined, undefined],
     [[weight('int8_per_channel'), input('int8')], 'int8_sq', undefined, 127],
     [[weight('nvfp4'), input('nvfp4')], 'nvfp4', 16, 2688],
+    [[weight('int4_per_block')], 'int4_awq', 128, undefined],
+    [[weight('int4_per_block'), input('fp8_per_token')], 'w4a8_int4_fp8', 128, undefined],
     [[weight('nvfp4_bs32'), input('fp8')], 'w4a8_nvfp4_fp8', 32, 448],
     [[weight('nvfp4_bs32')], 'w4a16_nvfp4', 32, undefined],
     [[weight('mxfp8'), input('mxfp8')], 'mxfp8', 32, undefined],

@@ -195,6 +195,23 @@ describe('compressed-tensors', () => {
     })
   })
 
+  test('INT4 with FP8 inputs per token is told from INT4 alone', () => {
+    const weights4 = { num_bits: 4, type: 'int', strategy: 'group', group_size: 128, symmetric: true }
+    const inputs = { num_bits: 8, type: 'float', strategy: 'token', symmetric: true, dynamic: true }
+    const group = { targets: ['Linear'], weights: weights4, input_activations: inputs }
+    const config = readCompressed(
+      json({ ...base, format: 'pack-quantized', config_groups: { group_0: group } }),
+    )
+    const stored = config.formatOf(`${LAYER}.mlp.experts`, 'experts')
+    expect(stored?.format).toMatchObject({ format: 'w4a8_int4_fp8', blockSize: 128 })
+    expect([stored?.input, stored?.inputArithmetic]).toEqual(['none', { kind: 'fp8_token' }])
+    expect(parts(stored, 64, 256)).toEqual({
+      weight_packed: ['I32', [64, 32]],
+      weight_scale: ['F32', [64, 2]],
+      weight_shape: ['I64', [2]],
+    })
+  })
+
   test('an unknown scheme is refused by name', async () => {
     const odd = { num_bits: 3, type: 'float', strategy: 'block' }
     const action = (): unknown =>

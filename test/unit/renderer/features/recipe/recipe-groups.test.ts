@@ -2,10 +2,11 @@ import { describe, expect, it } from 'vitest'
 import {
   filterRecipes,
   NO_FILTER,
+  type GpuChoice,
   type RecipeFilter,
 } from '../../../../../renderer/src/features/recipe/recipe-filter.ts'
 import { groupRecipes } from '../../../../../renderer/src/features/recipe/recipe-groups.ts'
-import type { RecipeSummary } from '../../../../../shared/domain/recipe-summary.ts'
+import type { GpuRange, RecipeSummary } from '../../../../../shared/domain/recipe-summary.ts'
 
 function recipe(
   name: string,
@@ -20,10 +21,12 @@ function recipe(
     needsData: false,
     bitsPerWeight: 4,
     covers: [],
-    minimumCapability: undefined,
+    gpus: [],
     ...change,
   }
 }
+
+const from = (minimum: number, maximum?: number): GpuRange => ({ dialect: 'modelopt', minimum, maximum })
 
 const recipes = [
   recipe('a', ['fp8']),
@@ -43,8 +46,8 @@ it('groups by the smallest format, keeps the order inside and leaves nothing out
 
 describe('filterRecipes', () => {
   const listed = [
-    recipe('a', ['fp8'], { bitsPerWeight: 8, covers: ['experts', 'attention'], minimumCapability: 89 }),
-    recipe('b', ['nvfp4', 'fp8'], { covers: ['experts'], needsData: true, minimumCapability: 75 }),
+    recipe('a', ['fp8'], { bitsPerWeight: 8, covers: ['experts', 'attention'], gpus: [from(89)] }),
+    recipe('b', ['nvfp4', 'fp8'], { covers: ['experts'], needsData: true, gpus: [from(75)] }),
     recipe('c', ['w9'], { bitsPerWeight: 8.25, covers: ['experts', 'shared_experts'] }),
     recipe('d', ['nvfp4'], { bitsPerWeight: 4.63, covers: ['attention'], needsData: true }),
   ]
@@ -68,5 +71,9 @@ describe('filterRecipes', () => {
       (['experts', 'mlp', 'all', 'attention', 'data_free'] as const).map((purpose) => names({ purpose })),
     ).toEqual(['b', 'c', 'a', 'd', 'ac'])
     expect([names({ gpu: '75' }), names({ gpu: '90' })]).toEqual(['b', 'ab'])
+    // Written as compressed-tensors, for one generation only.
+    const hopper = recipe('h', ['w4a8_int4_fp8'], { gpus: [from(90, 90)] })
+    const ofGpu = (gpu: GpuChoice): number => filterRecipes([hopper], { ...NO_FILTER, gpu }).length
+    expect([ofGpu('89'), ofGpu('90'), ofGpu('100')]).toEqual([0, 1, 0])
   })
 })
