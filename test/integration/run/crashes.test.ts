@@ -16,25 +16,17 @@ import {
   IS_EXHAUSTIVE,
   positions,
   printTally,
-  runUndisturbed,
   runWithWorkerFault,
   SCENARIOS,
   type Scenario,
   type Undisturbed,
+  undisturbedRun,
 } from '../../tools/faults/fault-runs.ts'
 import { temporaryFolder } from '../../tools/temporary-folder.ts'
 
 const SAMPLED = { 'without data': 2, calibrated: 1 } as const
 
 afterAll(printTally)
-
-const undisturbedRuns = new Map<Scenario, Promise<Undisturbed>>()
-
-function undisturbedRun(scenario: Scenario): Promise<Undisturbed> {
-  const run = undisturbedRuns.get(scenario) ?? runUndisturbed(scenario)
-  undisturbedRuns.set(scenario, run)
-  return run
-}
 
 describe.each(Object.keys(SCENARIOS) as Scenario[])('a run %s', (scenario) => {
   let undisturbed: Undisturbed

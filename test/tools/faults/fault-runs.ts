@@ -39,8 +39,16 @@ export interface Undisturbed {
 
 const NEVER = { at: -1, kind: 'EIO' } as const
 
-/** Runs a scenario without a fault, counting. */
-export async function runUndisturbed(scenario: Scenario): Promise<Undisturbed> {
+const undisturbedRuns = new Map<Scenario, Promise<Undisturbed>>()
+
+/** A run of a scenario without a fault, counted; the same for everybody in this process. */
+export function undisturbedRun(scenario: Scenario): Promise<Undisturbed> {
+  const run = undisturbedRuns.get(scenario) ?? runUndisturbed(scenario)
+  undisturbedRuns.set(scenario, run)
+  return run
+}
+
+async function runUndisturbed(scenario: Scenario): Promise<Undisturbed> {
   const checkpointPath = await smallCheckpoint()
   const counted = async (call: WorkerFault['call']) => {
     const folder = await temporaryFolder()
