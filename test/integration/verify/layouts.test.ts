@@ -138,4 +138,46 @@ describe('an export of somebody else', () => {
     expect(exitCode).toBe(3)
     expect(stderr).toMatch(/^error READ_FAILED: .*receipt\.json/)
   })
+
+  test.each([
+    ['QuantizationModifier', 'passed'],
+    // Rounds against the data: the source says little about its values, so no bound is held against it.
+    ['GPTQModifier', 'skipped'],
+  ])(
+    "as LLM Compressor's %s leaves it: patterns, keys of its own, a recipe beside the weights",
+    async (modifier, state) => {
+      const { outputPath } = await runForTest({
+        checkpointPath: await sourceOf('per-expert'),
+        options: { recipe: RECIPE, kv: 'none', dialect: 'compressed-tensors', maxShardSizeBytes: 1_000_000 },
+      })
+      const copy = new ExportCopy(await readFiles(outputPath))
+      copy.json('config.json', (json) => {
+        const { quantization_config: config, ...rest } = json as { quantization_config: object }
+        const own = {
+          ignore: [
+            'lm_head',
+            're:.*visual.*',
+            're:.*mtp.*',
+            're:.*mlp.gate$',
+            're:.*shared_expert.*',
+            're:.*linear_attn.*',
+          ],
+          ...{ quantization_status: 'compressed', global_compression_ratio: null, kv_cache_scheme: null },
+          ...{ version: '0.12.2', transform_config: {}, sparsity_config: {} },
+        }
+        return { ...rest, quantization_config: { ...config, ...own } }
+      })
+      const recipe = `default_stage:\n  default_modifiers:\n    ${modifier}:\n      targets: [Linear]\n      scheme: NVFP4\n`
+      copy.files.set('recipe.yaml', new TextEncoder().encode(recipe))
+      const source = new NodeCheckpointFolder(await sourceOf('per-expert'))
+      const report = await verifyExport(copy.folder(), { source })
+      expect(report.findings.filter(({ severity }) => severity === 'error')).toEqual([])
+      expect([report.isSound, report.dialect, report.quantizedMatrixCount]).toEqual([
+        true,
+        'compressed-tensors',
+        12,
+      ])
+      expect(report.rules.find(({ id }) => id === 'source.error')?.state).toBe(state)
+    },
+  )
 })
