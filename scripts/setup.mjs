@@ -19,6 +19,10 @@ const BUILD_INPUTS = [
   'electron.vite.config.ts',
   'scripts/build.mjs',
   'scripts/build-kernels.mjs',
+  'scripts/build-licences.mjs',
+  'scripts/lib/licences.mjs',
+  'assets/licences',
+  'electron-builder.yml',
 ]
 
 export class SetupError extends Error {}

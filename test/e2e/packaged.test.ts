@@ -2,17 +2,19 @@
  * The packaged application does the whole job: files that the package lacks, libraries inside the archive and paths that only exist in a
  * clone fail here. Its fuses are read from the binary. A fuse keeps Node's inspector off, so the window is driven over Chromium's own port.
  */
-import { spawn, type ChildProcess } from 'node:child_process'
+import { execFile, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync } from 'node:fs'
-import { mkdtemp, realpath, rm } from 'node:fs/promises'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { mkdtemp, readdir, realpath, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout } from 'node:timers/promises'
+import { promisify } from 'node:util'
 import { FuseV1Options, getCurrentFuseWire } from '@electron/fuses'
 import { chromium } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { archiveFiles } from '../../scripts/lib/package-sizes.mjs'
 import { checkSampleExport } from './support/check-export.ts'
 import { announceSkip, electronPath, IS_ROOT, noWindowReason, ROOT } from './support/environment.ts'
 import { EXPORT_NAME, runSample } from './support/sample-job.ts'
@@ -25,13 +27,18 @@ const OFF = 0x30
 
 describe.skipIf(reason !== undefined)('the package for Linux', () => {
   let folder: string
+  let unpacked: string
   let program: string
   let application: ChildProcess | undefined
 
   beforeAll(async () => {
     folder = await realpath(await mkdtemp(join(tmpdir(), 'quantmill-package-')))
     await build(folder)
-    program = join(folder, 'linux-unpacked', 'quantmill')
+    const archive = (await readdir(folder)).find((name) => name.endsWith('.tar.gz')) ?? ''
+    await promisify(execFile)('tar', ['-xzf', join(folder, archive), '-C', folder])
+    // What is started is what the archive holds, under the name that it gives.
+    unpacked = join(folder, archive.replace('.tar.gz', ''))
+    program = join(unpacked, 'quantmill')
   }, 240_000)
   afterAll(async () => {
     if (application?.exitCode === null && application.kill()) await once(application, 'exit')
@@ -52,13 +59,29 @@ describe.skipIf(reason !== undefined)('the package for Linux', () => {
   })
 
   test('it carries the runtime of this platform only', () => {
-    const runtime = join(
-      folder,
-      'linux-unpacked/resources/app.asar.unpacked/node_modules/onnxruntime-node/bin/napi-v6',
-    )
-    expect(existsSync(join(runtime, 'linux', process.arch))).toBe(true)
-    expect(existsSync(join(runtime, 'win32'))).toBe(false)
-    expect(existsSync(join(runtime, 'darwin'))).toBe(false)
+    const runtime = join(unpacked, 'resources/app.asar.unpacked/node_modules/onnxruntime-node/bin/napi-v6')
+    expect(readdirSync(runtime)).toStrictEqual(['linux'])
+    expect(readdirSync(join(runtime, 'linux'))).toStrictEqual([process.arch])
+  })
+
+  test('native libraries are outside the archive, benchmarks nowhere', () => {
+    const files = archiveFiles(join(unpacked, 'resources/app.asar'))
+    const isNative = (path: string): boolean => /\.(?:node|so|dll|dylib)(?:\.\d+)*$/.test(path)
+    const native = files.filter(({ path }) => isNative(path))
+    expect(native.length).toBeGreaterThan(0)
+    expect(native.filter(({ isUnpacked }) => !isUnpacked)).toStrictEqual([])
+    expect(files.filter(({ path }) => path.includes('bench'))).toStrictEqual([])
+  })
+
+  test('every third-party package in it has its licence, in the file beside the program', () => {
+    const notice = readFileSync(join(unpacked, 'THIRD-PARTY-LICENSES.txt'), 'utf8')
+    const packages = archiveFiles(join(unpacked, 'resources/app.asar'))
+      .map(({ path }) => /^node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1])
+      .filter((name) => name !== undefined)
+    expect(packages).toContain('onnxruntime-node')
+    for (const name of new Set(packages)) expect(notice).toMatch(new RegExp(`^${name} \\d`, 'm'))
+    expect(existsSync(join(unpacked, 'LICENSE.electron.txt'))).toBe(true)
+    expect(existsSync(join(unpacked, 'LICENSES.chromium.html'))).toBe(true)
   })
 
   test('from the sample to a finished export', async () => {
@@ -85,17 +108,27 @@ describe.skipIf(reason !== undefined)('the package for Linux', () => {
       await page.waitForLoadState('domcontentloaded')
       expect(await runSample(page, 'package')).toContain(EXPORT_NAME)
       await checkSampleExport(join(exportsFolder, EXPORT_NAME))
+      await page.getByTestId('place-settings').click()
+      await page.getByTestId('show-licences').click()
+      const licence = page.getByTestId('licence').filter({ hasText: 'onnxruntime-node' })
+      await licence.locator('summary').click()
+      await licence.getByText('protocolbuffers/protobuf').waitFor()
     } finally {
       await browser.close()
     }
   }, 180_000)
 })
 
-/** Unpacked only, with the Electron that the other tests use; nothing is downloaded. */
+/** The folder and its tar.gz, with the Electron that the other tests use; nothing is downloaded. */
 async function build(output: string): Promise<void> {
   const script = join(ROOT, 'scripts', 'package.mjs')
-  const options = ['--dir', '--electron-dist', dirname(electronPath ?? ''), '--output', output]
-  const building = spawn(process.execPath, [script, ...options], { cwd: ROOT, stdio: 'pipe' })
+  const options = ['--dir', '--tar', '--electron-dist', dirname(electronPath ?? ''), '--output', output]
+  const building = spawn(process.execPath, [script, ...options], {
+    cwd: ROOT,
+    stdio: 'pipe',
+    // A quick compression is enough here.
+    env: { ...process.env, GZIP: '-1' },
+  })
   let said = ''
   building.stdout.on('data', (text: Buffer) => (said += text.toString()))
   building.stderr.on('data', (text: Buffer) => (said += text.toString()))

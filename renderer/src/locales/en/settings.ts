@@ -32,6 +32,12 @@ export const settingsText = {
   keyboard: 'Keyboard',
   singleKeys: 'Use single-key shortcuts',
   showShortcuts: 'Show all shortcuts',
+  about: 'About',
+  licences: 'Third-party licences',
+  licencesHint:
+    "What is in Quantmill besides its own code; Chromium's are in LICENSES.chromium.html beside the program",
+  licencesLoading: 'Reading…',
+  licencesFailed: 'The list cannot be read; THIRD-PARTY-LICENSES.txt beside the program has the same.',
   problems: {
     workers: 'A whole number from 0 to 256',
     memory: 'A number of gibibytes, at least 0',
