@@ -15,7 +15,7 @@ export const partialsCommand: Command = {
   --remove NAME   remove this unfinished run and everything in its folder; NAME as listed, with or without ${PARTIAL_SUFFIX}
   --json          one JSON object on standard output
 
-Only folders that carry a journal of Quantmill are listed or removed, and none that a run is writing now.`,
+Only folders that carry files of a run of Quantmill are listed or removed; none is removed while a run is writing it.`,
   async run(argv, { print }) {
     const table = { remove: { type: 'string' }, json: { type: 'boolean' } } as const
     const parsed = parseArguments('partials', argv, table, ['folder'])

@@ -15,7 +15,10 @@ const MAX_LISTED = 200
 const NEWLINE = 0x0a
 const TASK_LINE = new TextEncoder().encode('{"task":')
 
-/** Newest first. Folders that do not exist or cannot be read give nothing; entries that carry no journal are left out. */
+/** Files of ours that say that a partial folder is a run's: one of them is there from its first moments to its last. */
+const MARKS = [JOURNAL_NAME, 'run.json', 'lock', 'receipt.json']
+
+/** Newest first. Folders that do not exist or cannot be read give nothing; entries that are not ours are left out. */
 export async function listPartials(folders: readonly string[]): Promise<readonly HostPartial[]> {
   const found: HostPartial[] = []
   for (const folder of new Set(folders)) {
@@ -30,7 +33,7 @@ export async function listPartials(folders: readonly string[]): Promise<readonly
 
 /** Removes a partial folder. Throws PARTIAL_UNKNOWN, OUTPUT_IN_USE and what the file system says. */
 export async function removePartialRun(partialPath: string): Promise<void> {
-  if (!partialPath.endsWith(PARTIAL_SUFFIX) || !(await carriesJournal(partialPath))) {
+  if (!partialPath.endsWith(PARTIAL_SUFFIX) || !(await isOurs(partialPath))) {
     throw new AppError('PARTIAL_UNKNOWN', {
       subject: partialPath,
       problem: 'it is not an unfinished run of Quantmill',
@@ -46,14 +49,12 @@ export async function removePartialRun(partialPath: string): Promise<void> {
 }
 
 async function describe(partialPath: string): Promise<HostPartial | undefined> {
+  if (!(await isOurs(partialPath))) return undefined
   const journalPath = join(partialPath, 'quantmill', JOURNAL_NAME)
-  if (!(await carriesJournal(partialPath))) return undefined
   try {
-    const { mtimeMs } = await lstat(journalPath)
-    const problem = await readJournalHead(journalPath).then(
-      (head) => (head === undefined ? 'its journal is empty' : undefined),
-      (error: unknown) => AppError.from(error).problem,
-    )
+    const hasJournal = await isFile(journalPath)
+    const { mtimeMs } = await lstat(hasJournal ? journalPath : partialPath)
+    const problem = hasJournal ? await journalProblem(journalPath) : NO_JOURNAL
     const isRunning = await isLocked(partialPath)
     return {
       partialPath,
@@ -61,7 +62,7 @@ async function describe(partialPath: string): Promise<HostPartial | undefined> {
       state: isRunning ? 'running' : problem === undefined ? 'resumable' : 'damaged',
       problem: isRunning ? undefined : problem,
       sizeBytes: await diskBytes(partialPath),
-      doneTasks: await countTasks(journalPath),
+      doneTasks: hasJournal ? await countTasks(journalPath) : 0,
       modifiedMs: mtimeMs,
       recorded: await readRunRecord(partialPath),
     }
@@ -70,25 +71,34 @@ async function describe(partialPath: string): Promise<HostPartial | undefined> {
   }
 }
 
-/** A real folder with a real journal in it: a link could lead anywhere, and removal would follow where it leads. */
-async function carriesJournal(partialPath: string): Promise<boolean> {
+const NO_JOURNAL = 'it has no journal: it was ended in its first moments, or in its last'
+
+function journalProblem(journalPath: string): Promise<string | undefined> {
+  return readJournalHead(journalPath).then(
+    (head) => (head === undefined ? 'its journal is empty' : undefined),
+    (error: unknown) => AppError.from(error).problem,
+  )
+}
+
+/** A real folder with a real folder of ours in it: a link could lead anywhere, and removal would follow where it leads. */
+async function isOurs(partialPath: string): Promise<boolean> {
   try {
     const own = join(partialPath, 'quantmill')
-    const [outer, inner, journal, real] = await Promise.all([
-      lstat(partialPath),
-      lstat(own),
-      lstat(join(own, JOURNAL_NAME)),
-      realpath(own),
-    ])
-    return (
-      outer.isDirectory() &&
-      inner.isDirectory() &&
-      journal.isFile() &&
-      real === join(await realpath(partialPath), 'quantmill')
-    )
+    const [outer, inner, real] = await Promise.all([lstat(partialPath), lstat(own), realpath(own)])
+    if (!outer.isDirectory() || !inner.isDirectory()) return false
+    if (real !== join(await realpath(partialPath), 'quantmill')) return false
+    const marks = await Promise.all(MARKS.map((name) => isFile(join(own, name))))
+    return marks.includes(true)
   } catch {
     return false
   }
+}
+
+async function isFile(path: string): Promise<boolean> {
+  return lstat(path).then(
+    (stats) => stats.isFile(),
+    () => false,
+  )
 }
 
 /** What the files take on disk, which for shards that are not full yet is less than their length. */

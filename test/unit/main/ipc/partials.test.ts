@@ -152,6 +152,25 @@ test('a damaged journal is said to be one', async () => {
   ])
 })
 
+// Killed before its journal was begun, or after it was removed and before the export got its name: still listed with its size, and removable.
+test.each(['lock', 'run.json', 'receipt.json'])(
+  'a run of which only %s is left is listed and can be removed',
+  async (name) => {
+    const path = join(home, 'exports', 'early.partial')
+    await mkdir(join(path, 'quantmill'), { recursive: true })
+    await writeFile(join(path, 'quantmill', name), '{}')
+    await writeFile(join(path, 'model.safetensors'), new Uint8Array(50_000).fill(1))
+    const [run] = await handlers['job.partials']({})
+    expect(run).toMatchObject({
+      ...{ name: 'early', state: 'damaged', doneTasks: 0 },
+      problem: 'it has no journal: it was ended in its first moments, or in its last',
+    })
+    expect(run?.sizeBytes).toBeGreaterThanOrEqual(50_000)
+    await handlers['job.remove_partial']({ partialId: run?.partialId ?? '' })
+    expect(existsSync(path)).toBe(false)
+  },
+)
+
 test('a run that somebody writes now is neither removed nor called resumable', async () => {
   const stat = process.platform === 'linux' ? await readFile(`/proc/${String(process.pid)}/stat`, 'utf8') : ''
   const started = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? ''
