@@ -122,6 +122,16 @@ export default defineConfig(
   },
   {
     files: ['test/**/*.ts'],
+    ignores: ['test/tools/properties.ts'],
+    rules: {
+      'no-restricted-imports': [
+        'error',
+        { name: 'fast-check', message: 'test/tools/properties.ts gives it its seed.' },
+      ],
+    },
+  },
+  {
+    files: ['test/**/*.ts'],
     rules: {
       // describe blocks are lists of cases, and test doubles assert what they know about their inputs.
       'max-lines-per-function': 'off',

@@ -1,7 +1,7 @@
 /** fast-check generators of finite BF16 data: every pattern, plus the kinds of values that have broken encoders before. */
-import fc from 'fast-check'
 import type { Bf16Matrix } from '../../main/engine/quant/matrix.ts'
 import { f32ToBf16 } from '../../main/engine/tensor/bf16.ts'
+import { fc } from './properties.ts'
 
 /** Any finite pattern, both signs: subnormals, zeros of both signs, the largest values. */
 const anyPattern = fc

@@ -1,4 +1,3 @@
-import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { parseAmaxDump, writeCalibrationDump } from '../../../main/engine/calibration/amax-dump.ts'
 import { WindowPacker } from '../../../main/engine/calibration/data/pack-windows.ts'
@@ -9,6 +8,7 @@ import {
   type CalibrationStats,
   type ChannelStats,
 } from '../../../main/engine/calibration/stats.ts'
+import { fc } from '../../tools/properties.ts'
 
 const amaxValues = fc.array(fc.float({ min: 0, noNaN: true, noDefaultInfinity: true }), {
   minLength: 1,

@@ -1,5 +1,4 @@
 /** Laws of the WASM kernels: same bytes as the reference for any finite input and shape, nothing written outside the regions. */
-import fc from 'fast-check'
 import { beforeAll, describe, expect, test } from 'vitest'
 import type { KernelArena } from '../../../main/engine/kernels/wasm/kernel-arena.ts'
 import { encodeMatrix } from '../../../main/engine/quant/encode-reference.ts'
@@ -10,13 +9,14 @@ import { bf16FromF32Array, bf16ToF32 } from '../../../main/engine/tensor/bf16.ts
 import { bf16FromF16Array } from '../../../main/engine/tensor/f16.ts'
 import { bf16Matrix } from '../../tools/bf16-arbitraries.ts'
 import { encodeInArena, loadKernels } from '../../tools/load-kernels.ts'
+import { fc, runs } from '../../tools/properties.ts'
 
 let arena: KernelArena
 beforeAll(async () => {
   arena = await loadKernels()
 })
 
-const RUNS = { numRuns: Number(process.env['QUANTMILL_PROPERTY_RUNS'] ?? 200) }
+const RUNS = runs(200)
 
 // format, block size, columns divisible by, rows divisible by
 const FORMATS: readonly (readonly [ModuleFormat, number, number])[] = [
@@ -82,7 +82,7 @@ describe('encoders', () => {
   test('fp8_pb_wo with several rows of tiles', () => {
     fc.assert(
       fc.property(bf16Matrix(1, 100), (matrix) => expectSame(named('fp8_pb_wo'), matrix, 0)),
-      { numRuns: Math.ceil(RUNS.numRuns / 10) },
+      runs(20),
     )
   })
 

@@ -1,11 +1,11 @@
 /** Laws of the planner over random models, recipes, profiles and shard sizes. */
-import fc from 'fast-check'
 import { describe, test } from 'vitest'
 import { parseShardHeader } from '../../../main/engine/formats/safetensors/parse-header.ts'
 import type { ExportPlan, ExportTask, PlannedTensor } from '../../../main/engine/pipeline/export-plan.ts'
 import { planExport, type PlanInput } from '../../../main/engine/pipeline/plan-export.ts'
 import { loadRecipe, listRecipes } from '../../../main/engine/recipes/load-recipe.ts'
 import { headerCheckpoint, type HeaderLayout } from '../../tools/header-checkpoint.ts'
+import { fc, runs } from '../../tools/properties.ts'
 
 /** Multiples of 128, so that every format fits. */
 const width = fc.constantFrom(128, 256, 384)
@@ -50,7 +50,7 @@ function outputsOf(task: ExportTask): readonly PlannedTensor[] {
   )
 }
 
-const RUNS = { numRuns: 60 }
+const RUNS = runs(60)
 
 describe('planner', () => {
   test('every output tensor is written by exactly one task or scale', () => {

@@ -1,5 +1,4 @@
 /** Laws of every format on the reference encoders: error bounds, code stability, signs and zeros, independence of rows. */
-import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { decodeMatrix } from '../../../main/engine/quant/decode-matrix.ts'
 import { encodeMatrix } from '../../../main/engine/quant/encode-reference.ts'
@@ -11,8 +10,9 @@ import { E2M1_VALUES, e2m1TiesToEven, e2m1TiesTowardZero } from '../../../main/e
 import { decodeE4m3, encodeE4m3 } from '../../../main/engine/tensor/e4m3.ts'
 import { divF32, mulF32, roundHalfEven } from '../../../main/engine/tensor/float-bits.ts'
 import { bf16Matrix } from '../../tools/bf16-arbitraries.ts'
+import { fc, runs } from '../../tools/properties.ts'
 
-const RUNS = { numRuns: Number(process.env['QUANTMILL_PROPERTY_RUNS'] ?? 200) }
+const RUNS = runs(200)
 
 interface FormatLaw {
   readonly format: WeightFormat
@@ -130,7 +130,7 @@ test('fp8_pb_wo tile rows encoded apart equal the whole', () => {
         Buffer.from(whole.weightScale),
       )
     }),
-    { numRuns: 10 },
+    runs(10),
   )
 })
 

@@ -1,5 +1,4 @@
 /** The stated bounds are laws of the encoders: no matrix of any kind may exceed them, and a worse code may not stay within. */
-import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { decodeMatrix } from '../../../main/engine/quant/decode-matrix.ts'
 import { encodeMatrix } from '../../../main/engine/quant/encode-reference.ts'
@@ -10,6 +9,7 @@ import { decodeE4m3 } from '../../../main/engine/tensor/e4m3.ts'
 import { compareChunk, type ErrorSums } from '../../../main/engine/verify/compare-values.ts'
 import { errorBound } from '../../../main/engine/verify/error-bound.ts'
 import { moduleFormat, type StoredFormat } from '../../../main/engine/verify/stored-format.ts'
+import { fc, runs } from '../../tools/properties.ts'
 
 function stored(format: ModuleFormat, dialect: StoredFormat['dialect'] = 'modelopt'): StoredFormat {
   return {
@@ -102,7 +102,7 @@ describe.each(KINDS)('$format.format, block $format.blockSize, search $format.se
         expect(found).toEqual({ count: 0, first: -1 })
         expect(sums.largestShare).toBeLessThanOrEqual(1)
       }),
-      { numRuns: 150 },
+      runs(150),
     )
   })
 })

@@ -1,7 +1,6 @@
 /** Any bytes in the files of an export: a report, or one typed error that is not our fault. */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import fc from 'fast-check'
 import { beforeAll, expect, test } from 'vitest'
 import { verifyExport } from '../../../main/engine/verify/verify-export.ts'
 import { verifyText } from '../../../main/engine/verify/verify-text.ts'
@@ -9,6 +8,7 @@ import { AppError } from '../../../shared/errors/app-error.ts'
 import { MemoryFolder } from '../../fakes/memory-folder.ts'
 import { SAMPLE } from '../../tools/sample-path.ts'
 import { bf16Shard } from '../../tools/safetensors-bytes.ts'
+import { fc, runs } from '../../tools/properties.ts'
 
 const NAMES = [
   'config.json',
@@ -111,7 +111,7 @@ test('bytes changed, cut or inserted anywhere', async () => {
       }
       expect(ALLOWED).toContain(await outcome(changed))
     }),
-    { numRuns: 400 },
+    runs(400),
   )
 })
 
@@ -161,7 +161,7 @@ test('any JSON as a quantization description', async () => {
         .set('hf_quant_config.json', encode({ quantization: nested }))
       expect(ALLOWED).toContain(await outcome(changed))
     }),
-    { numRuns: 400 },
+    runs(400),
   )
 })
 

@@ -1,5 +1,4 @@
 /** Laws of the reader: any bytes succeed or fail as data, and what is written is read back. */
-import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { buildShardHeader } from '../../../../../main/engine/formats/safetensors/build-header.ts'
 import { parseShardHeader } from '../../../../../main/engine/formats/safetensors/parse-header.ts'
@@ -8,6 +7,7 @@ import { parseJson, stringifyLikePython } from '../../../../../main/engine/forma
 import { DTYPE_BITS, isDtype } from '../../../../../shared/domain/dtype.ts'
 import { AppError } from '../../../../../shared/errors/app-error.ts'
 import { rawShard } from '../../../../tools/safetensors-bytes.ts'
+import { fc, runs } from '../../../../tools/properties.ts'
 
 const dtype = fc.constantFrom(...Object.keys(DTYPE_BITS).filter(isDtype))
 const name = fc.string({ unit: 'grapheme', maxLength: 12 }).filter((text) => text !== '__metadata__')
@@ -37,7 +37,7 @@ test('a written header is read back and covers the file', () => {
         new Map(list.map((tensor) => [tensor.name, { ...tensor, ...offsets.get(tensor.name) }])),
       )
     }),
-    { numRuns: 200 },
+    runs(200),
   )
 })
 
@@ -46,7 +46,7 @@ test('any bytes give a header or a data error', () => {
     fc.property(fc.uint8Array({ maxLength: 64 }), fc.nat(200), (bytes, sizeBytes) => {
       succeeds(() => parseShardHeader(bytes, 'a', sizeBytes))
     }),
-    { numRuns: 500 },
+    runs(500),
   )
 })
 
@@ -66,7 +66,7 @@ test('any JSON-like text gives a header or a data error, and an accepted one sta
       succeeds(() => parseIndex(parts.join(''), 'a'))
       succeeds(() => parseJson(parts.join(''), 'a'))
     }),
-    { numRuns: 500 },
+    runs(500),
   )
 })
 
@@ -81,7 +81,7 @@ test('a valid file with one byte changed is accepted or refused, never misread',
         expect(dataStartBytes + covered).toBe(fileSizeBytes)
       })
     }),
-    { numRuns: 500 },
+    runs(500),
   )
 })
 
@@ -91,6 +91,6 @@ test('JSON values survive a rewrite', () => {
       const text = JSON.stringify(value)
       expect(JSON.parse(stringifyLikePython(parseJson(text, 'a'), 4))).toEqual(JSON.parse(text))
     }),
-    { numRuns: 200 },
+    runs(200),
   )
 })

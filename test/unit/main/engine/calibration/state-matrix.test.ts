@@ -1,8 +1,8 @@
 /** Rows on disk must behave as rows in memory, whichever are where: a wrong offset, a lost write or a skipped row would show here. */
-import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { StateMatrix } from '../../../../../main/engine/calibration/state-matrix.ts'
 import { MemoryScratch } from '../../../../tools/memory-scratch.ts'
+import { fc, runs } from '../../../../tools/properties.ts'
 
 const WIDTH = 3
 
@@ -83,7 +83,7 @@ test('any mix of parts in memory and on disk holds the same rows', () => {
       expect([...gathered]).toEqual([...plain.values.subarray(WIDTH)])
       expect(spill.file.bytesWritten > 0).toBe(residentCount < sizes.length)
     }),
-    { numRuns: 200 },
+    runs(200),
   )
 })
 

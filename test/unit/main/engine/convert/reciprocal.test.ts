@@ -1,7 +1,7 @@
 /** One unit in the last place of a scale is invisible in every output and still breaks "converting back gives the same bytes". */
-import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { toDirect, toReciprocal } from '../../../../../main/engine/convert/reciprocal.ts'
+import { fc, runs } from '../../../../tools/properties.ts'
 
 const bf16 = (bits: number): number => {
   const view = new DataView(new ArrayBuffer(4))
@@ -51,7 +51,7 @@ describe('scalars stored as reciprocals', () => {
         const back = toDirect(value)
         if (back.outcome !== 'rounded') expect(toReciprocal(back.value).value).toBe(value)
       }),
-      { numRuns: 2000 },
+      runs(2000),
     )
   })
 })

@@ -1,5 +1,4 @@
 /** A nibble in the wrong half, a missing offset or a transposed word would still have the right size and load without an error. */
-import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import {
   offsetInt8,
@@ -8,6 +7,7 @@ import {
   widenBf16,
   widenF16,
 } from '../../../../../main/engine/quant/packing.ts'
+import { fc } from '../../../../tools/properties.ts'
 
 test('INT4: eight columns of a row are one word, first column lowest, codes plus 8', () => {
   // row 0: -8 -1 0 7 1 2 3 -4 (low nibbles), row 1: 0 0 0 0 0 0 -1 7 (high nibbles)

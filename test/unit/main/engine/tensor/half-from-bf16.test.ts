@@ -1,7 +1,7 @@
 /** Weights cross the bus as binary16: a wrong shift, rounding or overflow would calibrate another model without any sign of it. */
-import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { halfFromBf16, halfFromF16 } from '../../../../../main/engine/tensor/half-from-bf16.ts'
+import { fc, runs } from '../../../../tools/properties.ts'
 
 const view = new DataView(new ArrayBuffer(4))
 
@@ -61,7 +61,7 @@ describe('values survive', () => {
           else expect(Math.abs(value - wanted)).toBeLessThanOrEqual(largest * 2 ** -33)
         }
       }),
-      { numRuns: 2000 },
+      runs(2000),
     )
   })
 })

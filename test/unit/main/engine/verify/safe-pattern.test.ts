@@ -1,7 +1,7 @@
 /** Regular expressions of recipes: the same names as Python's re.match would find, in bounded time, and nothing beyond the subset. */
-import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { compileRegex } from '../../../../../main/engine/verify/safe-pattern.ts'
+import { fc, runs } from '../../../../tools/properties.ts'
 
 const matches = (pattern: string, name: string): boolean | undefined => compileRegex(pattern)?.matches(name)
 
@@ -71,7 +71,7 @@ test('agrees with the regular expressions of the language', () => {
       for (const candidate of names)
         expect([candidate, regex?.matches(candidate)]).toEqual([candidate, reference.test(candidate)])
     }),
-    { numRuns: 300 },
+    runs(300),
   )
 })
 

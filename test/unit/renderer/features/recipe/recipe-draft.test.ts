@@ -1,4 +1,3 @@
-import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
   createDraft,
@@ -8,6 +7,7 @@ import {
 } from '../../../../../renderer/src/features/recipe/recipe-draft.ts'
 import { outputNameSchema, runOptionsSchema } from '../../../../../shared/contract/schemas.ts'
 import { makeGrant } from '../../snapshots.ts'
+import { fc, runs } from '../../../../tools/properties.ts'
 
 const small = createDraft(20_000_000)
 
@@ -75,7 +75,7 @@ describe('draftProblems', () => {
         if (Object.keys(draftProblems(draft, 'x')).length > 0) return
         expect(runOptionsSchema.safeParse(toRunOptions(draft)).success).toBe(true)
       }),
-      { numRuns: 500 },
+      runs(500),
     )
   })
 })

@@ -1,6 +1,6 @@
-import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { relativeLoad, summariseCoverage } from '../../../../../renderer/src/features/run/coverage.ts'
+import { fc } from '../../../../tools/properties.ts'
 
 describe('summariseCoverage', () => {
   it('counts measured layers only', () => {

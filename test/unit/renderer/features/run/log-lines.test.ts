@@ -1,7 +1,7 @@
-import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { filterLog, joinLog, logText } from '../../../../../renderer/src/features/run/log-lines.ts'
 import type { JobId, JobLogLine } from '../../../../../shared/domain/job.ts'
+import { fc } from '../../../../tools/properties.ts'
 
 function line(timeMs: number, level: JobLogLine['level'] = 'info'): JobLogLine {
   return { jobId: 'j_1' as JobId, timeMs, level, message: `m${String(timeMs)}` }

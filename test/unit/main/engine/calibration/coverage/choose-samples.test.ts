@@ -1,5 +1,4 @@
 /** Choosing samples by the experts they reach: worked examples and laws. Each would catch a choice that misses an expert or takes too many. */
-import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import {
   chooseSamples,
@@ -7,6 +6,7 @@ import {
 } from '../../../../../../main/engine/calibration/coverage/choose-samples.ts'
 import { summariseCoverage } from '../../../../../../main/engine/calibration/coverage/summarise-coverage.ts'
 import { EMPTY_STATS } from '../../../../../../main/engine/calibration/stats.ts'
+import { fc } from '../../../../../tools/properties.ts'
 
 /** By layer, sample and expert. */
 function countsOf(layers: readonly (readonly (readonly number[])[])[]): SampleCounts {

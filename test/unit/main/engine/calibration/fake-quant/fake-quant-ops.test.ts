@@ -1,5 +1,4 @@
 /** The graphs of rounding against the readable reference, bit by bit, through ONNX Runtime on the CPU. */
-import fc from 'fast-check'
 import { afterAll, describe, expect, test } from 'vitest'
 import { FakeQuantizer } from '../../../../../../main/engine/calibration/fake-quant/fake-quantizer.ts'
 import { roundInGraph } from '../../../../../../main/engine/calibration/fake-quant/fake-quant-ops.ts'
@@ -12,6 +11,7 @@ import {
 } from '../../../../../../main/engine/quant/inputs/input-arithmetic.ts'
 import { roundInputs } from '../../../../../../main/engine/quant/inputs/reference.ts'
 import { f32FromBits } from '../../../../../../main/engine/tensor/float-bits.ts'
+import { fc, runs } from '../../../../../tools/properties.ts'
 
 const COLS = 64
 const ARITHMETICS: readonly InputArithmetic[] = [
@@ -68,7 +68,7 @@ describe.each(ARITHMETICS)('$kind', (arithmetic) => {
         const y = await run(x, scale)
         expect(firstDifference(y, roundInputs(arithmetic, x, COLS, scale))).toBeUndefined()
       }),
-      { numRuns: 60, seed: 7 },
+      runs(60),
     )
   })
 

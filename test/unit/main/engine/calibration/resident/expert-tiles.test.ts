@@ -1,8 +1,8 @@
 /** A token that is in no tile, or in two, would be left out of an expert's statistics or counted twice. */
-import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { planTiles } from '../../../../../../main/engine/calibration/resident/expert-tiles.ts'
 import type { RoutedRows } from '../../../../../../main/engine/calibration/hidden-states.ts'
+import { fc, runs } from '../../../../../tools/properties.ts'
 
 /** Experts with that many tokens each, one behind the other in a shared list. */
 function expertsOf(counts: readonly number[]): readonly RoutedRows[] {
@@ -62,7 +62,7 @@ describe('planTiles', () => {
           expect(seen).toEqual(experts.map(({ to }) => to))
         },
       ),
-      { numRuns: 300 },
+      runs(300),
     )
   })
 })
