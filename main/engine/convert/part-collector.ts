@@ -37,7 +37,11 @@ export class PartCollector {
     readonly transform: StoredTransform | undefined
   }[] = []
 
-  constructor(stored: StoredQuantization, draft: PlanDraft) {
+  private readonly shapeShards: ReadonlyMap<string, number>
+
+  /** `shapeShards` = source shards of `weight_shape` that are not to lie beside their weight, by name. */
+  constructor(stored: StoredQuantization, draft: PlanDraft, shapeShards: ReadonlyMap<string, number>) {
+    this.shapeShards = shapeShards
     for (const task of draft.tasks) {
       if (task.kind === 'copy') this.copy(task, task.output, undefined)
       else for (const member of task.members) this.member(member, task.layerIndex, stored.modules)
@@ -84,7 +88,8 @@ export class PartCollector {
     const weight = module.parts.get('weight')
     if (weightShape === undefined || weight === undefined) return
     this.constants.push({ output: weightShape, values: [module.rows, module.cols] })
-    this.shardOf.set(weightShape, weight.slice.shardIndex)
+    const beside = weight.slice.shardIndex
+    this.shardOf.set(weightShape, this.shapeShards.get(weightShape.name) ?? beside)
   }
 
   private copy(

@@ -31,6 +31,8 @@ export interface ConvertInput {
   readonly profile: ExportProfile
   /** undefined = tensors stay in the shards they are in. */
   readonly maxShardSizeBytes: number | undefined
+  /** Where a `weight_shape` lay before an earlier conversion, by file name, when not beside its weight. */
+  readonly shapeShards?: ReadonlyMap<string, string> | undefined
 }
 
 export interface ConvertPlan {
@@ -40,6 +42,8 @@ export interface ConvertPlan {
   readonly scalars: readonly PlannedScalar[]
   /** Sizes of packed matrices, written as they are. */
   readonly constants: readonly PlannedConstant[]
+  /** For converting back: shards of the `weight_shape` that this conversion leaves out and that did not lie beside their weight. */
+  readonly shapeShards: ReadonlyMap<string, string>
   /** Input scales that the target has no place for. */
   readonly droppedScales: readonly string[]
   /** True when converting back gives the bytes of every tensor again, recorded reciprocals included. */
@@ -76,7 +80,7 @@ export function planConvert(input: ConvertInput): ConvertPlan {
   })
   for (const item of model.exportOrder) items.add(item)
   if (input.target === 'compressed-tensors') refuseMissing(draft)
-  const parts = new PartCollector(stored, draft)
+  const parts = new PartCollector(stored, draft, shapeIndexes(input))
   const shards = placeDraft(draft, parts.shardOf, input)
   const dropped = droppedScales(stored, resolved.formats)
   const losesInputs = input.target === 'modelopt' && hasWeightOnlyMxfp4(resolved.formats)
@@ -87,6 +91,7 @@ export function planConvert(input: ConvertInput): ConvertPlan {
     model,
     scalars: parts.scalars,
     constants: parts.constants,
+    shapeShards: input.maxShardSizeBytes === undefined ? apartShapes(stored, input.checkpoint) : new Map(),
     droppedScales: dropped,
     isReversible: dropped.length === 0 && !losesInputs && keepsEveryByte(stored, declared.dialect),
     notes: notes(resolved.formats, input.target),
@@ -135,6 +140,27 @@ function placeDraft(
   )
 }
 
+function shapeIndexes({ checkpoint, shapeShards }: ConvertInput): ReadonlyMap<string, number> {
+  const indexes = new Map(checkpoint.shards.map(({ fileName }, index) => [fileName, index]))
+  return new Map(
+    [...(shapeShards ?? [])].flatMap(([name, fileName]) => {
+      const index = indexes.get(fileName)
+      return index === undefined ? [] : [[name, index] as const]
+    }),
+  )
+}
+
+/** `weight_shape` of the source that began a new shard, after the weight. */
+function apartShapes({ modules }: StoredQuantization, { shards }: Checkpoint): ReadonlyMap<string, string> {
+  return new Map(
+    [...modules.values()].flatMap(({ parts }) => {
+      const slice = parts.get('weight_shape')?.slice
+      if (slice === undefined || slice.shardIndex === parts.get('weight')?.slice.shardIndex) return []
+      return [[slice.name, shards[slice.shardIndex]?.fileName ?? ''] as const]
+    }),
+  )
+}
+
 function droppedScales(
   { modules }: StoredQuantization,
   formats: ReadonlyMap<string, ModuleFormat>,
@@ -145,7 +171,7 @@ function droppedScales(
   })
 }
 
-/** False for scales that become F32 and for plain INT8 weights without quantized inputs, which would come back packed. */
+/** False for scales that become F32, for sizes of packed matrices that are missing or no I64, and for plain INT8 weights without quantized inputs, which would come back packed. */
 function keepsEveryByte({ modules, kv }: StoredQuantization, source: DialectChoice): boolean {
   const isF32 = ({ slice }: { readonly slice: TensorSlice }): boolean => slice.dtype === 'F32'
   return (
@@ -154,7 +180,11 @@ function keepsEveryByte({ modules, kv }: StoredQuantization, source: DialectChoi
       const isWidened = parts.get('weight_scale')?.toInternal !== undefined
       const isPlain = format.format === 'int8_wo' && parts.get('weight')?.slice.dtype === 'I8'
       const isOther = isPlain && source === 'compressed-tensors'
-      return !isWidened && !isOther && (inputScale === undefined || isF32(inputScale))
+      const isPacked = parts.get('weight')?.slice.dtype === 'I32'
+      const hasShape = parts.get('weight_shape')?.slice.dtype === 'I64'
+      return (
+        !isWidened && !isOther && hasShape === isPacked && (inputScale === undefined || isF32(inputScale))
+      )
     })
   )
 }

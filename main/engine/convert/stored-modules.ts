@@ -160,7 +160,9 @@ const INVERSE: Partial<Record<StoredTransform, StoredTransform>> = {
 function toInternal(slice: TensorSlice, part: DialectPart): StoredTransform | undefined {
   const isScale = part.role !== 'weight' && part.dtype === 'F32'
   const widened = isScale ? WIDENED[slice.dtype] : undefined
-  if (slice.dtype !== part.dtype && widened === undefined) {
+  // Some tools write the sizes of the matrix in 32 bits; they are not copied.
+  const isShape = part.role === 'weight_shape' && slice.dtype === 'I32'
+  if (slice.dtype !== part.dtype && widened === undefined && !isShape) {
     throw new AppError('TENSOR_DTYPE_INVALID', {
       subject: slice.name,
       problem: `its dtype is ${slice.dtype}, the declared format stores ${part.dtype}`,

@@ -18,9 +18,9 @@ import { checkOutput, copySideFile, writeSmallFile, type OutputFolder } from '..
 import { RECEIPT_NAME, RECEIPT_SCHEMA, receiptText, tensorLines } from '../jobs/receipt.ts'
 import { writeActivationScales } from '../jobs/seal-export.ts'
 import type { TensorHashes } from '../jobs/tensor-hashes.ts'
+import { readRecords, recordTexts } from './converted-records.ts'
 import { convertScalars, type ConvertedScalars, type InversionCounts } from './convert-scalars.ts'
 import { assertExportFolder, rewriteExport, type RewriteObserver } from './rewrite-export.ts'
-import { readRecord, RECORD_NAME, recordText } from './reciprocal-record.ts'
 
 export interface ConvertRequest {
   readonly exportPath: string
@@ -80,19 +80,20 @@ export async function convertExport(
   await assertExportFolder(request.exportPath)
   const folder = new NodeCheckpointFolder(request.exportPath)
   const checkpoint = await openCheckpoint(folder)
+  const recorded = await readRecords(request.exportPath)
   const converted = planConvert({
     checkpoint,
     legacy: await readLegacy(folder),
     target: request.dialect,
     profile: request.profile,
     maxShardSizeBytes: request.maxShardSizeBytes,
+    shapeShards: recorded.shapeShards,
   })
   const output = await checkOutput(request.outputPath, request.exportPath, {
     canOverwrite: request.canOverwrite,
     canResume: false,
   })
-  const recorded = await readRecord(request.exportPath)
-  const scalars = await convertScalars(folder, checkpoint.shards, converted.scalars, recorded)
+  const scalars = await convertScalars(folder, checkpoint.shards, converted.scalars, recorded.reciprocals)
   const workerCount = request.workers === 0 ? environment.cpuCount : request.workers
   const parts = {
     request,
@@ -151,8 +152,9 @@ async function writeFiles(parts: Converting, hashes: TensorHashes): Promise<void
     if ((await own.sizeOf(name)) === undefined) continue
     await copySideFile(own.pathOf(name), join(output.partialPath, 'quantmill', name))
   }
-  if (scalars.record.size > 0)
-    await writeSmallFile(join(output.partialPath, 'quantmill', RECORD_NAME), recordText(scalars.record))
+  const records = { reciprocals: scalars.record, shapeShards: converted.shapeShards }
+  for (const [name, text] of recordTexts(records))
+    await writeSmallFile(join(output.partialPath, 'quantmill', name), text)
   const receipt = {
     schema: RECEIPT_SCHEMA,
     producer: { name: 'quantmill', version: environment.version },

@@ -121,6 +121,42 @@ test('a dialect that cannot say that inputs stay in 16 bit does not promise the 
   expect(report.notes.join()).toContain('16 bit')
 })
 
+describe('compressed-tensors -> ModelOpt -> compressed-tensors', () => {
+  // Shards so small that sizes of packed matrices begin some of them.
+  test.each([
+    ['int4_blockwise_experts_only', 400_000, 8],
+    ['int8_weight_only', 200_000, 19],
+  ])('%s in shards of %i bytes: every file is the same again', async (recipe, shardBytes, apart) => {
+    const original = await exported(recipe, 'compressed-tensors', shardBytes)
+    expect(await shapesApart(original)).toBe(apart)
+    const there = await convert(original, 'modelopt')
+    expect(there.isReversible).toBe(true)
+    const back = await convert(there.displayPath, 'compressed-tensors')
+    expect(await hashExport(back.displayPath)).toEqual(await hashExport(original))
+  })
+
+  test('a record that names shards which do not exist is of no consequence', async () => {
+    const original = await exported('int4_blockwise_experts_only', 'compressed-tensors', 1e9)
+    const there = await convert(original, 'modelopt')
+    const name = 'model.language_model.layers.0.mlp.experts.0.up_proj.weight_shape'
+    const record = { schema: 1, shards: { [name]: '../../elsewhere.safetensors', constructor: 'x' } }
+    await writeFile(join(there.displayPath, 'quantmill', 'weight-shapes.json'), JSON.stringify(record))
+    const back = await convert(there.displayPath, 'compressed-tensors')
+    expect(await hashExport(back.displayPath)).toEqual(await hashExport(original))
+  })
+})
+
+/** Number of `weight_shape` that lie in another shard than their weight. */
+async function shapesApart(folder: string): Promise<number> {
+  const index = JSON.parse(await readFile(join(folder, 'model.safetensors.index.json'), 'utf8')) as {
+    weight_map: Record<string, string>
+  }
+  return Object.entries(index.weight_map).filter(
+    ([name, shard]) =>
+      name.endsWith('.weight_shape') && index.weight_map[name.replace(/shape$/, 'packed')] !== shard,
+  ).length
+}
+
 test('any number of workers and any shard size gives the same tensors', async () => {
   const original = await exported('int4_blockwise_experts_only', 'compressed-tensors')
   const one = await convert(original, 'modelopt', { workers: 1 })
