@@ -1,6 +1,7 @@
 /** The options that `plan` and `run` share, to RunOptions. */
 import { readFile, stat } from 'node:fs/promises'
 import { dirname, extname, resolve } from 'node:path'
+import { fromFsError } from '../engine/io/node/fs-error.ts'
 import { loadRecipe } from '../engine/recipes/load-recipe.ts'
 import { AppError } from '../../shared/errors/app-error.ts'
 import {
@@ -121,7 +122,6 @@ export async function readRunOptions(command: string, parsed: ParsedArguments): 
   }
 }
 
-/** A name ending in .yaml or .yml is a file; everything else is a built-in name. */
 /**
  * The data file of a run: `--calib`, else the one that the recipe file names, relative to its folder. undefined = the built-in texts.
  * Throws what reading the recipe throws.
@@ -135,6 +135,7 @@ export function calibrationFile(
   return data === undefined || data === 'builtin' ? undefined : resolve(dirname(userPath(recipe)), data)
 }
 
+/** A name ending in .yaml or .yml is a file; everything else is a built-in name. */
 async function readRecipe(recipe: string): Promise<Pick<RunOptions, 'recipe' | 'recipeText'>> {
   if (!['.yaml', '.yml'].includes(extname(recipe))) return { recipe }
   const path = userPath(recipe)
@@ -146,5 +147,9 @@ async function readRecipe(recipe: string): Promise<Pick<RunOptions, 'recipe' | '
       remedy: 'give a recipe file or a built-in name',
     })
   }
-  return { recipe, recipeText: await readFile(path, 'utf8') }
+  try {
+    return { recipe, recipeText: await readFile(path, 'utf8') }
+  } catch (error: unknown) {
+    throw fromFsError(error, recipe, 'read')
+  }
 }

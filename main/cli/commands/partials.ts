@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { formatBytes, formatNumber } from '../../../shared/domain/format-text.ts'
 import { AppError } from '../../../shared/errors/app-error.ts'
@@ -27,11 +28,22 @@ Only folders that carry files of a run of Quantmill are listed or removed; none 
       print(parsed.flag('json') ? JSON.stringify({ removed: partialPath }) : `removed ${partialPath}`)
       return 0
     }
+    await requireFolder(folder)
     const partials = await listPartials([folder])
     if (parsed.flag('json')) print(JSON.stringify({ partials }))
     else print(partials.length === 0 ? 'no unfinished run' : partials.map(asText).join('\n'))
     return 0
   },
+}
+
+async function requireFolder(path: string): Promise<void> {
+  const stats = await stat(path).catch(() => undefined)
+  if (stats?.isDirectory() === true) return
+  throw new AppError('USAGE', {
+    subject: path,
+    problem: stats === undefined ? 'there is no such folder' : 'this is not a folder',
+    remedy: 'give the folder in which the exports were to be written',
+  })
 }
 
 /** A name, never a path: what is removed lies directly in the folder that was given. */

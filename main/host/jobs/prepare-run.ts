@@ -8,7 +8,7 @@ import type { CalibrationStats } from '../../engine/calibration/stats.ts'
 import type { Checkpoint } from '../../engine/checkpoint/checkpoint.ts'
 import { openCheckpoint } from '../../engine/checkpoint/open-checkpoint.ts'
 import { NodeCheckpointFolder } from '../../engine/io/node/checkpoint-folder.ts'
-import { fromFsError } from '../../engine/io/node/fs-error.ts'
+import { fromNamedFileError } from '../../engine/io/node/fs-error.ts'
 import type { MoeModel } from '../../engine/models/moe-model.ts'
 import { recogniseModel } from '../../engine/models/recognise-model.ts'
 import type { ExportPlan } from '../../engine/pipeline/export-plan.ts'
@@ -109,6 +109,11 @@ async function readAmax(path: string): Promise<CalibrationStats> {
     const bytes = await readFile(path)
     return parseAmaxDump(path, bytes)
   } catch (error: unknown) {
-    throw fromFsError(error, path, 'read')
+    throw fromNamedFileError(
+      error,
+      path,
+      'AMAX_INVALID',
+      'give an existing calibration.safetensors or amax JSON file',
+    )
   }
 }

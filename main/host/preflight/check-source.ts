@@ -2,6 +2,7 @@
 import { access, constants } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AppError } from '../../../shared/errors/app-error.ts'
+import { fromDataFileError } from '../../engine/io/node/calibration-files.ts'
 import { fromFsError } from '../../engine/io/node/fs-error.ts'
 import type { HostStartRequest } from '../host-api.ts'
 import { checkIdentity, JOURNAL_NAME, readJournalHead } from '../jobs/journal.ts'
@@ -19,17 +20,19 @@ export async function checkReadable(
     ...checkpoint.sideFiles.map(({ name }) => name),
   ]
   const errors: AppError[] = []
-  const check = async (pathOf: () => string, subject: string): Promise<void> => {
+  const check = async (pathOf: () => string, subject: string, typed = fromSource): Promise<void> => {
     try {
       await access(pathOf(), constants.R_OK)
     } catch (error: unknown) {
-      errors.push(fromFsError(error, subject, 'read'))
+      errors.push(typed(error, subject))
     }
   }
   for (const name of names) await check(() => folder.pathOf(name), join(folder.displayPath, name))
-  if (calibrationPath !== undefined) await check(() => calibrationPath, calibrationPath)
+  if (calibrationPath !== undefined) await check(() => calibrationPath, calibrationPath, fromDataFileError)
   return errors
 }
+
+const fromSource = (error: unknown, subject: string): AppError => fromFsError(error, subject, 'read')
 
 /** Throws RESUME_MISMATCH naming what changed since an unfinished run began, JOURNAL_INVALID. */
 export async function checkContinued(

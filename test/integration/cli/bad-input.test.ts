@@ -21,6 +21,7 @@ import { temporaryFolder } from '../../tools/temporary-folder.ts'
 const SHARD_1 = 'model.safetensors-00001-of-00004.safetensors'
 const SHARD_2 = 'model.safetensors-00002-of-00004.safetensors'
 const DATA_FREE = 'nvfp4_experts_only_input_scale1-kv_fp8_cast'
+const CALIBRATED = 'nvfp4_experts_only-kv_fp8'
 const EXPERTS = 'model.language_model.layers.1.mlp.experts.gate_up_proj'
 
 interface BadInput {
@@ -194,6 +195,26 @@ const CASES: readonly BadInput[] = [
     prepare: async () => ({ checkpoint: join(await temporaryFolder(), 'nowhere') }),
   },
   {
+    name: 'no such data file',
+    code: 'CALIBRATION_DATA_INVALID',
+    subject: 'nowhere.jsonl: there is no such file',
+    prepare: () =>
+      Promise.resolve({ checkpoint: SAMPLE, recipe: CALIBRATED, options: ['--calib', 'nowhere.jsonl'] }),
+  },
+  {
+    name: 'no such dump',
+    code: 'AMAX_INVALID',
+    subject: 'nowhere.json: there is no such file',
+    prepare: () =>
+      Promise.resolve({ checkpoint: SAMPLE, recipe: CALIBRATED, options: ['--amax', 'nowhere.json'] }),
+  },
+  {
+    name: 'a folder as dump',
+    code: 'AMAX_INVALID',
+    subject: 'this is a folder, not a file',
+    prepare: () => Promise.resolve({ checkpoint: SAMPLE, recipe: CALIBRATED, options: ['--amax', SAMPLE] }),
+  },
+  {
     name: 'unknown option',
     code: 'USAGE',
     subject: '--speed',
@@ -227,5 +248,18 @@ describe('bad input', () => {
     expect(result.stdout).toBe('')
     expect(existsSync(`${out}.partial`)).toBe(false)
     expect(existsSync(out)).toBe(!isFreshOutput)
+  })
+})
+
+describe('names of files and folders that do not exist', () => {
+  test.each([
+    ['eval', [SAMPLE, '--data', 'nowhere.txt'], 'CALIBRATION_DATA_INVALID: '],
+    ['partials', ['nowhere'], 'USAGE: '],
+    ['verify', [SAMPLE, '--source', 'nowhere'], 'CHECKPOINT_NOT_FOUND: '],
+  ])('%s %j', async (command, options, beginning) => {
+    const result = await runCli([command, ...options])
+    expect(result.stderr).toContain(`error ${beginning}`)
+    expect(result.stderr).toContain('nowhere')
+    expect(result.exitCode).toBe(2)
   })
 })

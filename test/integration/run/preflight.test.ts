@@ -31,7 +31,7 @@ test('everything that is wrong comes back at once, before anything is written', 
   // A thread that cannot start stands for a device that does not answer.
   const environment = { ...TEST_ENVIRONMENT, deviceWorkerFile: join(folder, 'no-such-worker.js') }
   const request = { checkpointPath: SAMPLE, outputPath, calibrationPath, options: OPTIONS }
-  const expected = ['OUTPUT_NOT_EMPTY', 'READ_FAILED', 'WORKER_CRASHED']
+  const expected = ['OUTPUT_NOT_EMPTY', 'CALIBRATION_DATA_INVALID', 'WORKER_CRASHED']
   const report = await preflight(request, environment)
   const errors = report.problems.filter(({ severity }) => severity === 'error')
   expect(errors.map(({ code }) => code)).toEqual(expected)
@@ -85,9 +85,9 @@ test('the command line: plan --out lists them, run prints one line each, both wi
   const plan = await runCli(['plan', ...common])
   expect(plan.exitCode).toBe(2)
   expect(plan.stdout).toMatch(
-    / {2}error {4}OUTPUT_NOT_EMPTY: .*\n {2}error {4}READ_FAILED: .*\n {2}warning {2}ENGINE_REFUSES: /,
+    / {2}error {4}OUTPUT_NOT_EMPTY: .*\n {2}error {4}CALIBRATION_DATA_INVALID: .*\n {2}warning {2}ENGINE_REFUSES: /,
   )
   const run = await runCli(['run', ...common])
   expect(run.exitCode).toBe(2)
-  expect(run.stderr).toMatch(/^error OUTPUT_NOT_EMPTY: .*\nerror READ_FAILED: .*\n$/m)
+  expect(run.stderr).toMatch(/^error OUTPUT_NOT_EMPTY: .*\nerror CALIBRATION_DATA_INVALID: .*\n$/m)
 })

@@ -11,7 +11,7 @@ import type { Checkpoint } from '../../checkpoint/checkpoint.ts'
 import { asNumber, asObject, type JsonObject } from '../../formats/hf-config/lossless-json.ts'
 import { MAX_TOKENIZER_BYTES, type TokenizerFiles } from '../../tokenizer/checkpoint-tokenizer.ts'
 import { builtinDocuments } from './builtin-text.ts'
-import { fromFsError } from './fs-error.ts'
+import { fromNamedFileError } from './fs-error.ts'
 
 /** CWE-770: a text of this size has more tokens than any calibration uses. */
 const MAX_INPUT_BYTES = 256 * 1024 * 1024
@@ -92,8 +92,14 @@ async function readInput(path: string): Promise<CalibrationInput> {
     }
     return { kind, name: basename(path), bytes }
   } catch (error: unknown) {
-    throw fromFsError(error, path, 'read')
+    throw fromDataFileError(error, path)
   }
+}
+
+/** Failure to reach the data file that the user named. */
+export function fromDataFileError(error: unknown, path: string): AppError {
+  const remedy = 'give an existing file of text or token ids, or use the built-in text'
+  return fromNamedFileError(error, path, 'CALIBRATION_DATA_INVALID', remedy)
 }
 
 export async function readTokenizerFiles({ folder }: Checkpoint): Promise<TokenizerFiles> {

@@ -63,6 +63,26 @@ export function fromFsError(error: unknown, subject: string, action: 'read' | 'w
   })
 }
 
+const MISTAKEN: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file',
+  ENOTDIR: 'there is no such file',
+  ELOOP: 'it is a link to itself',
+  ENAMETOOLONG: 'the name is longer than a file can have',
+  EISDIR: 'this is a folder, not a file',
+}
+
+/** The same for reading a file that the user named: a name that is no file is their mistake (`code`), a failing disk is not. */
+export function fromNamedFileError(
+  error: unknown,
+  subject: string,
+  code: ErrorCode,
+  remedy: string,
+): AppError {
+  const problem = hasCode(error) && !(error instanceof AppError) ? MISTAKEN[error.code] : undefined
+  if (problem === undefined) return fromFsError(error, subject, 'read')
+  return new AppError(code, { subject, problem, remedy, cause: error })
+}
+
 function hasCode(error: unknown): error is { readonly code: string } {
   return typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string'
 }
