@@ -108,7 +108,20 @@ describe.each(Object.keys(SCENARIOS) as Scenario[])('a run %s', (scenario) => {
       for (const at of positions(undisturbed.workerCalls[`${worker} readSync`], Math.ceil(sampled / 2))) {
         const where = `${worker} worker, read ${String(at)}`
         const failing = { call: 'readSync', at, kind: 'EIO' } as const
-        const { outputPath, outcome } = await runWithWorkerFault(scenario, undisturbed, worker, failing)
+        const { outputPath, outcome, hasHappened } = await runWithWorkerFault(
+          scenario,
+          undisturbed,
+          worker,
+          failing,
+        )
+        // The smoke test reads in a thread of its own, and the count is over all threads: the last numbers are reached by none.
+        if (!hasHappened()) {
+          expect([at >= undisturbed.workerCalls[`${worker} readSync`] - 3, outcome], where).toEqual([
+            true,
+            'done',
+          ])
+          continue
+        }
         expect(outcome, where).toMatchObject({ code: 'READ_FAILED' })
         expect(existsSync(outputPath), where).toBe(false)
         const short = await makeFaultyWorker(await temporaryFolder(), worker, { ...failing, kind: 'short' })
