@@ -1,14 +1,16 @@
-// `npm run screenshots`: pictures of the views in both themes and two sizes into docs/screenshots, from the application as it is built: the sample,
-// run by the real engine through the browser interface, and a synthetic model of 60 layers x 512 experts from the preview build.
+// `npm run screenshots`: every view in both themes and two sizes into docs/screenshots, from the application in Electron, after runs of the real
+// engine: on the sample, and on a synthetic model of 60 layers with 512 experts each (small matrices: 190 MB). Takes some minutes.
 import './lib/node-version.mjs'
-import { spawn } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { createServer } from 'node:http'
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { extname, join, normalize } from 'node:path'
-import { chromium } from 'playwright-core'
-import { root, run } from './lib/processes.mjs'
-import { findBrowser } from './lib/system-packages.mjs'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { _electron } from 'playwright-core'
+import { ensureTestElectron } from './electron-runtime.mjs'
+import { hasDisplay, startVirtualDisplay } from './lib/display.mjs'
+import { findElectron } from './lib/electron-binary.mjs'
+import { root } from './lib/processes.mjs'
+import { smallerPng } from './lib/smaller-png.mjs'
 import { setUpOrExit } from './setup.mjs'
 
 const OUTPUT = join(root, 'docs', 'screenshots')
@@ -17,117 +19,143 @@ const SIZES = [
   { width: 1280, height: 800 },
   { width: 1920, height: 1080 },
 ]
-/** Views of the sample that name folders of this machine are left out, and views that the preview has no answers for. */
-const VIEWS = {
-  large: ['library', 'checkpoint', 'recipe', 'run', 'settings'],
-  sample: ['recipe', 'run', 'settings'],
+const VIEWS = ['checkpoint', 'recipe', 'run', 'report', 'compare']
+/** The same for both models, so they are taken once, after both. */
+const PLACES = ['library', 'settings', 'palette']
+const LARGE = 'synthetic-60x512'
+const LARGE_NUMBERS = {
+  layerCount: 60,
+  expertCount: 512,
+  topK: 10,
+  hiddenSize: 64,
+  expertWidth: 16,
+  sharedExpertWidth: 32,
+  headCount: 2,
+  kvHeadCount: 1,
+  linearKeyHeadCount: 2,
+  linearValueHeadCount: 4,
 }
-const PLACES = ['library', 'settings']
-const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css' }
-const ADDRESS = /http:\/\/127\.0\.0\.1:\d+\/\?token=[\w-]+/
+const RUN_LIMIT_MS = 900_000
 
 await setUpOrExit()
-const browserPath = findBrowser()
-if (browserPath === undefined) {
-  process.stderr.write('error ENVIRONMENT there is no Chromium (QUANTMILL_CHROMIUM)\n')
-  process.exit(3)
-}
-const scratch = mkdtempSync(join(tmpdir(), 'quantmill-pictures-'))
-mkdirSync(OUTPUT, { recursive: true })
-const browser = await chromium.launch({
-  executablePath: browserPath,
-  args: process.getuid?.() === 0 ? ['--no-sandbox'] : [],
-})
+const electronPath =
+  process.env.QUANTMILL_ELECTRON ??
+  findElectron() ??
+  (await ensureTestElectron({ note: (text) => process.stderr.write(text) }))
+// The same name every time: it is in the pictures.
+const scratch = join(tmpdir(), 'quantmill-pictures')
+mkdirSync(scratch)
+const display = hasDisplay() ? undefined : await startVirtualDisplay('1920x1080')
 try {
-  await withPreview(async (address) => {
-    const page = await browser.newPage({ locale: 'en-US', reducedMotion: 'reduce' })
-    await page.goto(`${address}?fake=large&outcome=findings&tick=2`)
-    await takeAll(page, 'large', 'library-view')
-  })
-  await withServer(async (address) => {
-    const page = await browser.newPage({ locale: 'en-US', reducedMotion: 'reduce' })
-    await page.goto(address)
-    await takeAll(page, 'sample', 'open-sample')
-  })
+  await writeLargeModel()
+  const app = await openApp()
+  try {
+    const page = await app.firstWindow()
+    await page.emulateMedia({ reducedMotion: 'reduce' })
+    for (const name of readdirSync(OUTPUT)) if (name.endsWith('.png')) rmSync(join(OUTPUT, name))
+    await page.getByTestId('open-sample').click()
+    await runAndCompare(page)
+    await takeAll(app, page, 'sample', VIEWS)
+    await openLargeModel(app, page)
+    await runAndCompare(page)
+    await takeAll(app, page, 'large', VIEWS)
+    await takeAll(app, page, 'large', PLACES)
+  } finally {
+    await app.close()
+  }
 } finally {
-  await browser.close()
+  display?.stop()
   rmSync(scratch, { recursive: true, force: true })
 }
 
-/** The job once, then every view in every theme and size. */
-async function takeAll(page, source, first) {
-  await page.setViewportSize(SIZES[0])
-  await page.getByTestId(first).waitFor()
-  await page.keyboard.press('s')
+/** By the engine's own generator, built for the occasion: the command line has no option for shapes that nobody released. */
+async function writeLargeModel() {
+  const { build } = await import('vite')
+  const entry = join(root, 'main/engine/io/node/write-sample-checkpoint.ts')
+  await build({
+    root,
+    configFile: false,
+    logLevel: 'error',
+    build: { ssr: entry, outDir: join(scratch, 'generator') },
+    ssr: { noExternal: true },
+  })
+  const built = readdirSync(join(scratch, 'generator')).find((name) => /^write-sample.*\.m?js$/.test(name))
+  const { writeSampleCheckpoint } = await import(pathToFileURL(join(scratch, 'generator', built)).href)
+  await writeSampleCheckpoint({
+    shape: 'tiny',
+    folder: join(scratch, 'models', LARGE),
+    tokenizerFolder: join(root, 'assets', 'sample', 'tiny-qwen3.5-moe'),
+    maxShardBytes: 20_000_000,
+    numbers: LARGE_NUMBERS,
+    hasVision: false,
+    mtpLayout: 'none',
+  })
+}
+
+/** With a home of its own, so that no setting and no folder of this machine is in the pictures. */
+function openApp() {
+  return _electron.launch({
+    executablePath: electronPath,
+    args: [
+      ...(process.getuid?.() === 0 ? ['--no-sandbox'] : []),
+      root,
+      `--data-folder=${join(scratch, 'data')}`,
+      `--exports-folder=${join(scratch, 'exports')}`,
+      '--lang=en-US',
+    ],
+    env: { ...process.env, HOME: scratch, ...(display === undefined ? {} : { DISPLAY: display.display }) },
+    timeout: 60_000,
+  })
+}
+
+/** Through the dialog, which answers instead of a person. */
+async function openLargeModel(app, page) {
+  await app.evaluate(
+    ({ dialog }, path) => {
+      dialog.showOpenDialog = () => Promise.resolve({ canceled: false, filePaths: [path] })
+    },
+    join(scratch, 'models', LARGE),
+  )
+  await page.getByTestId('place-library').click()
+  await page.getByTestId('library-open-folder').click()
+  await page.getByTestId('checkpoint-view').getByText(LARGE).first().waitFor()
+}
+
+/** The job from an opened checkpoint to its verified export, and the export beside its source. */
+async function runAndCompare(page) {
   await page.getByTestId('next-recipe').click()
   await page.locator('[data-testid="start-run"]:not([aria-disabled])').click()
-  await page.getByTestId('report-view').waitFor({ timeout: 300_000 })
+  await page.getByTestId('report-view').waitFor({ timeout: RUN_LIMIT_MS })
+  await page.getByTestId('verification-verdict').waitFor({ timeout: RUN_LIMIT_MS })
+  await page.getByTestId('compare-source').click()
+  await page.getByTestId('compare-result').waitFor({ timeout: RUN_LIMIT_MS })
+}
+
+async function takeAll(app, page, source, views) {
   for (const theme of THEMES) {
-    await page.emulateMedia({ colorScheme: theme })
+    await page.emulateMedia({ colorScheme: theme, reducedMotion: 'reduce' })
     for (const size of SIZES) {
       await page.setViewportSize(size)
-      for (const view of VIEWS[source]) {
-        const testId = PLACES.includes(view) ? `place-${view}` : `step-${view}`
-        await page.getByTestId(testId).click()
-        await page.getByTestId(`${view}-view`).waitFor()
+      for (const view of views) {
+        await show(page, view)
         await page.mouse.move(0, 0)
         await page.waitForTimeout(400)
-        await page.screenshot({ path: join(OUTPUT, `${source}-${view}-${theme}-${size.width}.png`) })
+        const picture = await page.screenshot()
+        writeFileSync(join(OUTPUT, `${source}-${view}-${theme}-${size.width}.png`), smallerPng(picture))
+        if (view === 'palette') await page.keyboard.press('Escape')
       }
     }
   }
-  process.stdout.write(`docs/screenshots: ${source}\n`)
+  process.stdout.write(`docs/screenshots: ${source} ${views.join(', ')}\n`)
 }
 
-/** The preview build as files from a server of its own. */
-async function withPreview(use) {
-  const folder = join(scratch, 'preview')
-  const vite = join(root, 'node_modules', 'vite', 'bin', 'vite.js')
-  const config = ['--config', 'renderer/vite.config.ts', '--mode', 'preview', '--outDir', folder]
-  const { code, output } = await run(process.execPath, [vite, 'build', ...config])
-  if (code !== 0) throw new Error(output)
-  const server = createServer((request, response) => {
-    const { pathname } = new URL(request.url ?? '/', 'http://127.0.0.1')
-    const file = pathname === '/' ? 'index.html' : normalize(pathname)
-    try {
-      const bytes = readFileSync(join(folder, file))
-      response.writeHead(200, { 'Content-Type': TYPES[extname(file)] ?? 'application/octet-stream' })
-      response.end(bytes)
-    } catch {
-      response.writeHead(404)
-      response.end()
-    }
-  })
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
-  try {
-    await use(`http://127.0.0.1:${server.address().port}/`)
-  } finally {
-    server.close()
-    server.closeAllConnections()
+async function show(page, view) {
+  if (view === 'palette') {
+    await page.keyboard.press('Control+k')
+    await page.getByTestId('command-palette').waitFor()
+    return
   }
-}
-
-/** `quantmill serve` with a home of its own, so that no setting and no folder of this machine is in the pictures. */
-async function withServer(use) {
-  const child = spawn(process.execPath, [join(root, 'scripts', 'quantmill.mjs'), 'serve'], {
-    cwd: root,
-    env: { ...process.env, HOME: scratch, XDG_CONFIG_HOME: join(scratch, '.config') },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  const ended = new Promise((resolve) => child.once('close', resolve))
-  try {
-    const address = await new Promise((resolve, reject) => {
-      let output = ''
-      child.stdout.on('data', (chunk) => {
-        output += chunk.toString()
-        const found = ADDRESS.exec(output)
-        if (found !== null) resolve(found[0])
-      })
-      void ended.then(() => reject(new Error(`it ended without an address: ${output}`)))
-    })
-    await use(address)
-  } finally {
-    child.kill('SIGINT')
-    await ended
-  }
+  const step = page.getByTestId(`step-${view}`)
+  await ((await step.count()) > 0 ? step : page.getByTestId(`place-${view}`)).click()
+  await page.getByTestId(`${view}-view`).waitFor()
 }

@@ -8,11 +8,11 @@ export function hasDisplay({ DISPLAY = '', WAYLAND_DISPLAY = '' } = process.env)
 }
 
 /** Starts Xvfb on a free display number. Resolves { display, stop }; rejects with the reason. */
-export function startVirtualDisplay() {
+export function startVirtualDisplay(size = '1600x1000') {
   const program = findProgram('Xvfb')
   if (program === undefined) return Promise.reject(new Error('Xvfb is not installed'))
   return new Promise((resolve, reject) => {
-    const args = ['-displayfd', '3', '-screen', '0', '1600x1000x24', '-nolisten', 'tcp']
+    const args = ['-displayfd', '3', '-screen', '0', `${size}x24`, '-nolisten', 'tcp']
     const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe', 'pipe'] })
     let errors = ''
     child.stderr.on('data', (chunk) => (errors += chunk.toString()))

@@ -1,6 +1,6 @@
 /** What each route answers and which events exist. Types only: the renderer imports this file, never the schemas' values. */
 import type { AppCommandId } from '../domain/app-command.ts'
-import type { AppInfo, FolderListing, PathGrant } from '../domain/app-info.ts'
+import type { AppInfo, DeviceInfo, FolderListing, PathGrant } from '../domain/app-info.ts'
 import type { CheckId, CheckResult, CheckSnapshot } from '../domain/check.ts'
 import type { CheckpointSummary, TensorPage } from '../domain/checkpoint-summary.ts'
 import type { ExportReport } from '../domain/export-report.ts'
@@ -17,6 +17,8 @@ import type { RouteInput, RouteName } from './schemas.ts'
 
 export interface RouteOutputs {
   'app.get_info': AppInfo
+  /** Starts the engine host and asks every driver: seconds on some machines. */
+  'app.list_devices': readonly DeviceInfo[]
   /** undefined = the user closed the dialog. */
   'grant.pick': PathGrant | undefined
   'grant.use_sample': PathGrant

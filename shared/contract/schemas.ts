@@ -91,6 +91,7 @@ const startSchema = z.strictObject({
 
 export const REQUEST_SCHEMAS = {
   'app.get_info': z.strictObject({}),
+  'app.list_devices': z.strictObject({}),
   'grant.pick': z.strictObject({ purpose: grantPurposeSchema }),
   'grant.use_sample': z.strictObject({}),
   'folder.list': z.strictObject({ entryId: z.optional(entryIdSchema) }),

@@ -6,11 +6,12 @@ export interface AppInfo {
   readonly hasNativeDialogs: boolean
   readonly hasSample: boolean
   readonly cpuCount: number
-  readonly devices: readonly {
-    readonly device: 'cpu' | 'webgpu' | 'cuda'
-    readonly isAvailable: boolean
-    readonly detail: string
-  }[]
+}
+
+export interface DeviceInfo {
+  readonly device: 'cpu' | 'webgpu' | 'cuda'
+  readonly isAvailable: boolean
+  readonly detail: string
 }
 
 export type GrantId = string & { readonly __brand: 'GrantId' }

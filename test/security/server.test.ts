@@ -203,7 +203,6 @@ test('with the cookie the contract is served, in its envelope', async () => {
       hasNativeDialogs: false,
       hasSample: true,
       cpuCount: 2,
-      devices: [{ device: 'cpu', isAvailable: true, detail: '' }],
     },
   })
 })

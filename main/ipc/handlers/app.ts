@@ -1,15 +1,15 @@
 /** What the window asks about its surroundings. */
 import { access } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { AppInfo } from '../../../shared/domain/app-info.ts'
+import type { DeviceInfo } from '../../../shared/domain/app-info.ts'
 import { AppError } from '../../../shared/errors/app-error.ts'
 import type { HandlerTable } from '../handler-table.ts'
 import type { Surface } from '../surface.ts'
 
-export function appHandlers(surface: Surface): Pick<HandlerTable, 'app.get_info'> {
-  let known: Promise<AppInfo['devices']> | undefined
+export function appHandlers(surface: Surface): Pick<HandlerTable, 'app.get_info' | 'app.list_devices'> {
+  let known: Promise<readonly DeviceInfo[]> | undefined
   /** The probe starts a worker, so its answer is kept; a failed one is asked again. */
-  const devices = (): Promise<AppInfo['devices']> => {
+  const devices = (): Promise<readonly DeviceInfo[]> => {
     known ??= surface.host['device.list']({}).catch((thrown: unknown) => {
       known = undefined
       const detail = AppError.from(thrown).toLine()
@@ -24,8 +24,8 @@ export function appHandlers(surface: Surface): Pick<HandlerTable, 'app.get_info'
       hasNativeDialogs: surface.pickPath !== undefined,
       hasSample: await hasSample(surface),
       cpuCount: surface.cpuCount,
-      devices: await devices(),
     }),
+    'app.list_devices': devices,
   }
 }
 

@@ -1,7 +1,7 @@
 /** What belongs to the window as a whole: surroundings, the view in front, one notice. */
 import { defineStore } from 'pinia'
 import { computed, ref, shallowRef } from 'vue'
-import type { AppInfo } from '../../../shared/domain/app-info.ts'
+import type { AppInfo, DeviceInfo } from '../../../shared/domain/app-info.ts'
 import { AppError, type SerialisedError } from '../../../shared/errors/app-error.ts'
 import { request } from '../bridge/api.ts'
 import type { View } from './steps.ts'
@@ -20,6 +20,8 @@ export type AppDialog = 'palette' | 'shortcuts'
 
 export const useAppStore = defineStore('app', () => {
   const info = shallowRef<InfoState>({ kind: 'loading' })
+  /** undefined until the engine host has answered, which it does after the window is there. */
+  const devices = shallowRef<readonly DeviceInfo[]>()
   const view = ref<View>('checkpoint')
   const notice = shallowRef<Notice>()
   const dialog = ref<AppDialog>()
@@ -35,9 +37,14 @@ export const useAppStore = defineStore('app', () => {
     }
   }
 
+  /** Never fails: a host that does not start answers with devices that are not available. */
+  async function loadDevices(): Promise<void> {
+    devices.value = await request('app.list_devices', {}).catch(() => [])
+  }
+
   function report(error: unknown): void {
     notice.value = { kind: 'error', error: AppError.from(error).serialise() }
   }
 
-  return { info, known, view, notice, dialog, hasSingleKeys, load, report }
+  return { info, known, devices, view, notice, dialog, hasSingleKeys, load, loadDevices, report }
 })

@@ -118,6 +118,7 @@ export function useFlow(): Flow {
           run.listen(snapshotArrived)
         }
         await Promise.all([app.load(), recipe.load(), run.recover(), settings.load(), library.load()])
+        void app.loadDevices()
         if (isFirst && !library.isEmpty && app.view === 'checkpoint' && run.current === undefined)
           app.view = 'library'
       }),

@@ -6,6 +6,7 @@ import { createFakeApi, type FakeApi } from '../bridge/fake.ts'
 import {
   checkpointName,
   previewCheckpoint,
+  previewDevices,
   previewFolders,
   previewGrant,
   previewInfo,
@@ -41,6 +42,7 @@ export function createPreviewApi(query: URLSearchParams): RendererApi {
         throw refusal('HOST_CRASHED', 'engine host', 'it ended with code 139', 'start Quantmill again')
       return previewInfo
     },
+    'app.list_devices': () => previewDevices,
     'grant.use_sample': () => previewGrant(checkpointName(size), 'checkpoint'),
     'folder.list': () => previewFolders,
     'folder.grant': ({ entryId, purpose }) =>

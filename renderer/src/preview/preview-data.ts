@@ -1,6 +1,7 @@
 /** Made-up answers for preview builds: the sample's shape and a 60 x 512 model. Never part of the product's bundle. */
 import type {
   AppInfo,
+  DeviceInfo,
   FolderListing,
   GrantId,
   GrantPurpose,
@@ -20,12 +21,13 @@ export const previewInfo: AppInfo = {
   hasNativeDialogs: false,
   hasSample: true,
   cpuCount: 8,
-  devices: [
-    { device: 'cpu', isAvailable: true, detail: '8 threads' },
-    { device: 'webgpu', isAvailable: true, detail: 'Vulkan adapter' },
-    { device: 'cuda', isAvailable: false, detail: 'no CUDA library was found' },
-  ],
 }
+
+export const previewDevices: readonly DeviceInfo[] = [
+  { device: 'cpu', isAvailable: true, detail: '8 threads' },
+  { device: 'webgpu', isAvailable: true, detail: 'Vulkan adapter' },
+  { device: 'cuda', isAvailable: false, detail: 'no CUDA library was found' },
+]
 
 export function previewGrant(name: string, purpose: GrantPurpose): PathGrant {
   return {

@@ -119,14 +119,14 @@ test('the surroundings are told even when the host fails, and the host is asked 
       },
     ),
   )
-  const first = await handlers['app.get_info']({})
-  expect(first.devices).toHaveLength(3)
-  expect(first.devices[0]).toMatchObject({ device: 'cpu', isAvailable: false })
-  expect(first.hasSample).toBe(false)
-  expect((await handlers['app.get_info']({})).devices).toEqual([
-    { device: 'cpu', isAvailable: true, detail: '' },
-  ])
-  await handlers['app.get_info']({})
+  expect((await handlers['app.get_info']({})).hasSample).toBe(false)
+  // The window waits for the surroundings, so nothing slow may be asked for them.
+  expect(attempts).toBe(0)
+  const first = await handlers['app.list_devices']({})
+  expect(first).toHaveLength(3)
+  expect(first[0]).toMatchObject({ device: 'cpu', isAvailable: false })
+  expect(await handlers['app.list_devices']({})).toEqual([{ device: 'cpu', isAvailable: true, detail: '' }])
+  await handlers['app.list_devices']({})
   expect(attempts).toBe(2)
 })
 
