@@ -5,7 +5,7 @@ import type { CoverageSearch, JobId, RunReport } from '../../shared/domain/job.t
 import { EXIT_CODES } from '../../shared/errors/codes.ts'
 import type { HostStartRequest } from '../host/host-api.ts'
 import { JobRecord } from '../host/jobs/job-record.ts'
-import { preferSmallHeap } from '../host/jobs/release-garbage.ts'
+import { preferSmallHeap } from '../engine/io/node/release-garbage.ts'
 import { runJob } from '../host/jobs/run-job.ts'
 import type { CommandContext } from './command.ts'
 import { makeProgress } from './progress.ts'

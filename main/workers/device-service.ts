@@ -13,6 +13,7 @@ import { OrtRuntime } from '../engine/device/ort-runtime.ts'
 import { listDevices } from '../engine/device/probe-devices.ts'
 import { loadBoundary, saveBoundary, type FileSeal } from '../engine/io/node/boundary-file.ts'
 import { DescriptorReader } from '../engine/io/node/descriptor-reader.ts'
+import { collectResults } from '../engine/io/node/release-garbage.ts'
 import { CalibrationSources } from './calibration-sources.ts'
 import { QualitySession } from './quality-session.ts'
 import type { Continued, DeviceCallName, DeviceCalls, DeviceRequest, KeptState } from './device-protocol.ts'
@@ -39,6 +40,7 @@ export class DeviceService {
   /** Takes over when a GPU gives up. */
   private spare: OrtRuntime | undefined
   private calibration: Calibration | undefined
+  private readonly onResults = collectResults()
   /** Beside the calibration, and for the comparison of text a little longer. */
   private quality: QualitySession | undefined
   private readonly scratch = new ScratchOwner()
@@ -97,7 +99,7 @@ export class DeviceService {
 
   private async open(input: DeviceCalls['open']['input']): Promise<undefined> {
     await this.runtime?.close()
-    this.runtime = new OrtRuntime(input)
+    this.runtime = new OrtRuntime({ ...input, onResults: this.onResults })
     await this.runtime.check()
     // Asked once and kept, so that no calibration has to wait for the answer.
     await this.runtime.resident?.acceptsHalf()
@@ -198,7 +200,7 @@ export class DeviceService {
       uploads: sources.uploads,
       fallback: {
         toCpu: async () => {
-          this.spare = new OrtRuntime({ device: 'cpu', threads: 0 })
+          this.spare = new OrtRuntime({ device: 'cpu', threads: 0, onResults: this.onResults })
           return { runtime: this.spare, reader: await sources.plainReader() }
         },
         plainReader: () => sources.plainReader(),

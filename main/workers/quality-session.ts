@@ -5,6 +5,7 @@ import type { LayerControl } from '../engine/calibration/layer-pass.ts'
 import { OrtRuntime } from '../engine/device/ort-runtime.ts'
 import { NodeCheckpointFolder } from '../engine/io/node/checkpoint-folder.ts'
 import { DescriptorReader } from '../engine/io/node/descriptor-reader.ts'
+import { collectResults } from '../engine/io/node/release-garbage.ts'
 import { OverlaidFolder } from '../engine/io/overlaid-folder.ts'
 import { SweepQuality } from '../engine/quality/sweep-quality.ts'
 import { CopiedTensorReader } from './copied-tensors.ts'
@@ -40,7 +41,10 @@ export class QualitySession {
     const files = new OpenFiles()
     const scratch = new ScratchOwner()
     const folder = new NodeCheckpointFolder(exportPath)
-    const rounding = runtime.device === 'cpu' ? undefined : new OrtRuntime({ device: 'cpu', threads: 0 })
+    const rounding =
+      runtime.device === 'cpu'
+        ? undefined
+        : new OrtRuntime({ device: 'cpu', threads: 0, onResults: collectResults() })
     try {
       const quality = await SweepQuality.open({
         folder: new OverlaidFolder(folder, texts),

@@ -22,6 +22,8 @@ export interface OrtRuntimeOptions {
   readonly device: DeviceKind
   /** CPU threads of one run; 0 = as many as cores. */
   readonly threads: number
+  /** Hears the size of what every run brings back to this side. */
+  readonly onResults?: ((sizeBytes: number) => void) | undefined
 }
 
 export class OrtRuntime implements GraphRuntime {
@@ -34,10 +36,12 @@ export class OrtRuntime implements GraphRuntime {
   private halfProbe: Promise<boolean> | undefined
   private tail: Promise<unknown> = Promise.resolve()
   private isClosed = false
+  private readonly onResults: (sizeBytes: number) => void
 
   /** Throws DEVICE_UNAVAILABLE when the platform has no such provider or no driver; other faults of a driver show at the first load. */
-  constructor({ device, threads }: OrtRuntimeOptions) {
+  constructor({ device, threads, onResults = () => undefined }: OrtRuntimeOptions) {
     this.device = device
+    this.onResults = onResults
     // Read once, at the first session of the process; its own messages on standard error would break --json.
     env.logLevel = 'fatal'
     if (!listSupportedBackends().some(({ name }) => name === device)) {
@@ -69,7 +73,13 @@ export class OrtRuntime implements GraphRuntime {
     const session = await this.queued(label, () => InferenceSession.create(model, this.options))
     this.open.add(session)
     return {
-      run: (feeds) => this.queued(label, () => runSession(session, feeds)),
+      run: async (feeds) => {
+        const results = await this.queued(label, () => runSession(session, feeds))
+        let sizeBytes = 0
+        for (const { data } of results.values()) sizeBytes += data.byteLength
+        this.onResults(sizeBytes)
+        return results
+      },
       release: () => this.release(session),
     }
   }

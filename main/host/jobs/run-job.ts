@@ -27,7 +27,7 @@ import { publish, removePartial, syncFolder, type OutputFolder } from './output-
 import { needsStatistics, prepareRun, type PreparedRun } from './prepare-run.ts'
 import { qualityLevel } from './measure-quality.ts'
 import { makeReport } from './make-report.ts'
-import { releaseGarbage } from './release-garbage.ts'
+import { releaseGarbage } from '../../engine/io/node/release-garbage.ts'
 import { runIdentity } from './run-identity.ts'
 import type { CalibrationOutcome } from './run-parts.ts'
 import { openWorkFolder, type WorkFolder } from './work-folder.ts'

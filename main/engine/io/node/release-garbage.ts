@@ -16,6 +16,20 @@ export function releaseGarbage(): void {
   collect()
 }
 
+/** Results of runs lie outside the heap, and the collector waits for hundreds of megabytes of them before it looks. */
+const RESULT_BYTES_BETWEEN_COLLECTIONS = 64 * 1024 * 1024
+
+/** Counts results of runs, and collects when many have come since the last time. */
+export function collectResults(): (sizeBytes: number) => void {
+  let sinceBytes = 0
+  return (sizeBytes) => {
+    sinceBytes += sizeBytes
+    if (sinceBytes < RESULT_BYTES_BETWEEN_COLLECTIONS) return
+    sinceBytes = 0
+    releaseGarbage()
+  }
+}
+
 /**
  * Tells V8 to prefer a small heap to few collections, for processes that do nothing but runs (the command line). Heuristics only, read by
  * the engine at each collection; left alone inside Electron, whose V8 is another one.
