@@ -38,7 +38,6 @@ export interface RouteOutputs {
   'job.get': JobSnapshot
   'job.list': readonly JobSnapshot[]
   'job.get_log': readonly JobLogLine[]
-  'job.reveal_output': undefined
   'job.partials': readonly PartialRun[]
   'job.resume_partial': { readonly jobId: JobId }
   'job.remove_partial': undefined
@@ -50,6 +49,8 @@ export interface RouteOutputs {
   'report.get': ExportReport
   /** A whole HTML file without references. */
   'report.get_page': string
+  /** Shows the export in the system's file manager. */
+  'report.reveal': undefined
   'settings.get': Settings
   'settings.update': Settings
   'settings.set_output_folder': Settings

@@ -118,7 +118,7 @@ export const REQUEST_SCHEMAS = {
   'job.get': z.strictObject({ jobId: jobIdSchema }),
   'job.list': z.strictObject({}),
   'job.get_log': z.strictObject({ jobId: jobIdSchema }),
-  'job.reveal_output': z.strictObject({ jobId: jobIdSchema }),
+  'report.reveal': exportSchema,
   /** Unfinished runs in this folder, or without one in every folder where exports of this session and of recent runs go. */
   'job.partials': z.strictObject({ outputGrantId: z.optional(grantIdSchema) }),
   'job.resume_partial': z.strictObject({

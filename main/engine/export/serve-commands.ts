@@ -49,7 +49,8 @@ function isFp8Kv(kv: KvCacheFormat): boolean {
   return kv === 'fp8' || kv === 'fp8_cast'
 }
 
-function shellQuoted(path: string): string {
+/** `path` as one word of a POSIX shell. */
+export function shellQuoted(path: string): string {
   if (/^[A-Za-z0-9_@%+=:,./-]+$/.test(path) && !path.startsWith('-')) return path
   return `'${path.replaceAll("'", `'\\''`)}'`
 }

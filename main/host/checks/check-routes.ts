@@ -2,6 +2,7 @@
 import { reportPage } from '../../engine/export/report/report-page.ts'
 import type { HostApi } from '../host-api.ts'
 import { readReport } from '../report/report-files.ts'
+import { servedAt } from '../report/serve-at.ts'
 import type { Checks } from './checks.ts'
 
 type CheckRoutes =
@@ -16,7 +17,7 @@ export function checkRoutes(checks: Checks): Pick<HostApi, CheckRoutes> {
     },
     'check.get': async ({ checkId }) => Promise.resolve(checks.snapshot(checkId)),
     'check.result': async ({ checkId }) => Promise.resolve(checks.result(checkId)),
-    'report.get': ({ exportPath }) => readReport(exportPath),
+    'report.get': async ({ exportPath }) => servedAt(await readReport(exportPath), exportPath),
     'report.get_page': async ({ exportPath }) => reportPage(await readReport(exportPath)),
   }
 }

@@ -15,10 +15,11 @@ type CheckRoutes =
   | 'check.result'
   | 'report.get'
   | 'report.get_page'
+  | 'report.reveal'
   | 'job.grant_output'
 
 export function checkHandlers(
-  { grants, host }: Pick<Surface, 'grants' | 'host'>,
+  { grants, host, revealFolder }: Pick<Surface, 'grants' | 'host' | 'revealFolder'>,
   outputs: OutputPaths,
 ): Pick<HandlerTable, CheckRoutes> {
   const outputOf = (jobId: string): string => known(jobId, outputs.pathOf(jobId))
@@ -75,6 +76,12 @@ export function checkHandlers(
     },
     'report.get': async (input) => host['report.get']({ exportPath: await exportPath(input) }),
     'report.get_page': async (input) => host['report.get_page']({ exportPath: await exportPath(input) }),
+    'report.reveal': async (input) => {
+      const path = await exportPath(input)
+      if (revealFolder === undefined) throw noFileManager(grants.display(path))
+      revealFolder(path)
+      return undefined
+    },
     'job.grant_output': ({ jobId }) => grants.grant(outputOf(jobId), 'checkpoint'),
   }
 }
@@ -86,4 +93,9 @@ function known(jobId: string, path: string | undefined): string {
     problem: 'there is no such run',
     remedy: 'start a run',
   })
+}
+
+function noFileManager(subject: string): AppError {
+  const problem = 'a browser cannot show folders'
+  return new AppError('REQUEST_INVALID', { subject, problem, remedy: 'open it yourself' })
 }

@@ -1,7 +1,6 @@
 /** Runs: every path of a request comes from a grant with the right purpose. */
 import type { RouteInput } from '../../../shared/contract/schemas.ts'
 import type { JobId } from '../../../shared/domain/job.ts'
-import { AppError } from '../../../shared/errors/app-error.ts'
 import type { HostStartRequest } from '../../host/host-api.ts'
 import type { HandlerTable } from '../handler-table.ts'
 import type { OutputPaths } from '../output-paths.ts'
@@ -19,7 +18,6 @@ type JobRoutes =
   | 'job.get'
   | 'job.list'
   | 'job.get_log'
-  | 'job.reveal_output'
 
 export function jobHandlers(surface: Surface, outputs: OutputPaths): Pick<HandlerTable, JobRoutes> {
   const { grants, host } = surface
@@ -46,20 +44,6 @@ export function jobHandlers(surface: Surface, outputs: OutputPaths): Pick<Handle
     'job.get': async ({ jobId }) => withoutStack(await host['job.get']({ jobId: brand(jobId) })),
     'job.list': async () => (await host['job.list']({})).map(withoutStack),
     'job.get_log': ({ jobId }) => host['job.get_log']({ jobId: brand(jobId) }),
-    'job.reveal_output': ({ jobId }) => {
-      const path = outputs.pathOf(jobId)
-      if (path === undefined) throw refused('JOB_UNKNOWN', jobId, 'there is no such run', 'start a run')
-      if (surface.revealFolder === undefined) {
-        throw refused(
-          'REQUEST_INVALID',
-          grants.display(path),
-          'a browser cannot show folders',
-          'open it yourself',
-        )
-      }
-      surface.revealFolder(path)
-      return Promise.resolve(undefined)
-    },
   }
 }
 
@@ -93,13 +77,4 @@ async function resolveOptional(
 
 function brand(jobId: string): JobId {
   return jobId as JobId
-}
-
-function refused(
-  code: 'JOB_UNKNOWN' | 'REQUEST_INVALID',
-  subject: string,
-  problem: string,
-  remedy: string,
-): AppError {
-  return new AppError(code, { subject, problem, remedy })
 }

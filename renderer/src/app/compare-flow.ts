@@ -1,4 +1,5 @@
 /** What the buttons of Compare and Report do beyond their own view. */
+import type { PathGrant } from '../../../shared/domain/app-info.ts'
 import type { CompareSideName } from '../../../shared/domain/compare-report.ts'
 import { request } from '../bridge/api.ts'
 import { saveFile } from '../composables/save-file.ts'
@@ -11,8 +12,8 @@ import { useAppStore } from './useAppStore.ts'
 
 export interface CompareFlow {
   pickCompared(side: CompareSideName): Promise<void>
-  /** The export of the run in view, and the checkpoint that is open. */
-  compareWithSource(): Promise<void>
+  /** The export of the report in view, and `source` or the checkpoint that is open. */
+  compareWithSource(source: PathGrant | undefined): Promise<void>
   saveReportPage(): Promise<void>
 }
 
@@ -23,17 +24,23 @@ export function compareFlow({ guarded, pick }: Pick<FlowParts, 'guarded' | 'pick
   const report = useReportStore()
   const run = useRunStore()
 
+  async function grantOfRun(): Promise<PathGrant | undefined> {
+    return run.currentId === undefined ? undefined : request('job.grant_output', { jobId: run.currentId })
+  }
+
   return {
     pickCompared: (side) =>
       guarded(async () => {
         const grant = await pick('checkpoint')
         if (grant !== undefined) compare.choose(side, grant)
       }),
-    compareWithSource: () =>
+    compareWithSource: (source) =>
       guarded(async () => {
-        if (run.currentId === undefined) return
-        compare.choose('left', await request('job.grant_output', { jobId: run.currentId }))
-        if (checkpoint.opened !== undefined) compare.choose('right', checkpoint.opened.grant)
+        const left = report.chosen ?? (await grantOfRun())
+        if (left === undefined) return
+        const isRun = report.chosen === undefined
+        compare.choose('left', left)
+        compare.choose('right', source ?? (isRun ? checkpoint.opened?.grant : undefined))
         app.view = 'compare'
         await compare.start()
       }),

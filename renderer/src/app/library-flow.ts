@@ -4,6 +4,7 @@ import type { LibraryEntry, LibraryEntryId } from '../../../shared/domain/librar
 import type { PartialId, PartialRun } from '../../../shared/domain/partial-run.ts'
 import { request } from '../bridge/api.ts'
 import { useLibraryStore } from '../features/library/useLibraryStore.ts'
+import { useReportStore } from '../features/report/useReportStore.ts'
 import { useRunStore } from '../features/run/useRunStore.ts'
 import { text } from '../locales/en.ts'
 import { useAppStore } from './useAppStore.ts'
@@ -26,6 +27,7 @@ export interface LibraryFlow {
 export function libraryFlow({ guarded, pick, openGrant }: FlowParts): LibraryFlow {
   const app = useAppStore()
   const library = useLibraryStore()
+  const report = useReportStore()
   const run = useRunStore()
 
   async function resume({ partialId, needs }: PartialRun): Promise<void> {
@@ -46,10 +48,18 @@ export function libraryFlow({ guarded, pick, openGrant }: FlowParts): LibraryFlo
     await run.watchJob(jobId)
   }
 
+  /** An export is no checkpoint to start from; what it says of itself is its report. */
+  function showReport(grant: PathGrant): void {
+    report.chosen = grant
+    app.view = 'report'
+  }
+
   return {
-    openEntry: ({ grant, isSample }) =>
+    openEntry: ({ grant, kind, isSample }) =>
       guarded(async () => {
-        if (grant !== undefined) await openGrant(grant, isSample)
+        if (grant === undefined) return
+        if (kind === 'export') showReport(grant)
+        else await openGrant(grant, isSample)
       }),
     forgetEntry: (entryId) => guarded(() => library.forget(entryId)),
     resumePartial: (partial) => guarded(() => resume(partial)),

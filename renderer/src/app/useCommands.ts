@@ -46,7 +46,7 @@ export function useCommands(flow: Flow): Commands {
   function onward(): (() => void) | undefined {
     if (app.view === 'checkpoint' && checkpoint.opened !== undefined) return go('recipe')
     if (app.view === 'recipe' && recipe.canStart) return () => void flow.startRun()
-    if (app.view === 'run' && run.current?.state.kind === 'succeeded') return go('report')
+    if (app.view === 'run' && run.current?.state.kind === 'succeeded') return flow.showRunReport
     return undefined
   }
 

@@ -8,6 +8,7 @@ import { useCheckpointStore } from '../features/checkpoint/useCheckpointStore.ts
 import { useFolderStore } from '../features/folders/useFolderStore.ts'
 import { useLibraryStore } from '../features/library/useLibraryStore.ts'
 import { useRecipeStore } from '../features/recipe/useRecipeStore.ts'
+import { useReportStore } from '../features/report/useReportStore.ts'
 import { useRunStore } from '../features/run/useRunStore.ts'
 import { useSettingsStore } from '../features/settings/useSettingsStore.ts'
 import { libraryFlow, type LibraryFlow } from './library-flow.ts'
@@ -28,6 +29,8 @@ export interface Flow extends CompareFlow, LibraryFlow, SettingsFlow {
   pauseOrContinue(): Promise<void>
   cancelRun(): Promise<void>
   removeQueued(jobId: JobId): Promise<void>
+  /** The report of the run in view, whichever was looked at before. */
+  showRunReport(): void
   revealOutput(): Promise<void>
 }
 
@@ -39,6 +42,7 @@ export function useFlow(): Flow {
   const checkpoint = useCheckpointStore()
   const folders = useFolderStore()
   const recipe = useRecipeStore()
+  const report = useReportStore()
   const run = useRunStore()
   const library = useLibraryStore()
   const settings = useSettingsStore()
@@ -62,9 +66,18 @@ export function useFlow(): Flow {
     app.view = 'checkpoint'
     recipe.clear()
     const summary = await checkpoint.open(grant)
-    if (summary === undefined) return
+    if (summary === undefined) return showReportInstead(grant)
     const { name, totalBytes } = summary
     await recipe.begin({ grantId: grant.grantId, checkpointName: name, totalBytes, isSample })
+  }
+
+  /** A folder that is no checkpoint to start from may be an export of Quantmill: its report says more than the refusal. */
+  async function showReportInstead(grant: PathGrant): Promise<void> {
+    if (checkpoint.failure?.code !== 'ARCHITECTURE_UNSUPPORTED') return
+    if (!(await report.has(grant))) return
+    checkpoint.close()
+    report.chosen = grant
+    app.view = 'report'
   }
 
   async function applyGrant(grant: PathGrant): Promise<void> {
@@ -88,8 +101,13 @@ export function useFlow(): Flow {
   function snapshotArrived({ jobId, state }: JobSnapshot): void {
     if (state.kind !== 'succeeded' || jobId !== run.currentId || app.view !== 'run') return
     setTimeout(() => {
-      if (app.view === 'run' && run.currentId === jobId) app.view = 'report'
+      if (app.view === 'run' && run.currentId === jobId) showRunReport()
     }, REPORT_DELAY_MS)
+  }
+
+  function showRunReport(): void {
+    report.chosen = undefined
+    app.view = 'report'
   }
 
   async function start(): Promise<void> {
@@ -146,6 +164,7 @@ export function useFlow(): Flow {
     pauseOrContinue: () => guarded(() => run.pauseOrContinue()),
     cancelRun: () => guarded(() => run.cancel()),
     removeQueued: (jobId) => guarded(() => run.cancelJob(jobId)),
-    revealOutput: () => guarded(() => run.reveal()),
+    showRunReport,
+    revealOutput: () => guarded(() => report.reveal()),
   }
 }

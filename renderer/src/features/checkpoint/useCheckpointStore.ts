@@ -16,6 +16,8 @@ export const useCheckpointStore = defineStore('checkpoint', () => {
   const state = shallowRef<CheckpointState>({ kind: 'empty' })
   const opened = computed(() => (state.value.kind === 'open' ? state.value : undefined))
 
+  const failure = computed(() => (state.value.kind === 'failed' ? state.value.error : undefined))
+
   /** The opened checkpoint, or undefined when it could not be opened or another was asked for meanwhile. */
   async function open(grant: PathGrant): Promise<CheckpointSummary | undefined> {
     const opening: CheckpointState = { kind: 'opening', grant }
@@ -33,5 +35,9 @@ export const useCheckpointStore = defineStore('checkpoint', () => {
     }
   }
 
-  return { state, opened, open }
+  function close(): void {
+    state.value = { kind: 'empty' }
+  }
+
+  return { state, opened, failure, open, close }
 })

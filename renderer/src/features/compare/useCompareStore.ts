@@ -15,7 +15,7 @@ export const useCompareStore = defineStore('compare', () => {
     return value.kind === 'done' && value.result.kind === 'compare' ? value.result.report : undefined
   })
 
-  function choose(side: CompareSideName, grant: PathGrant): void {
+  function choose(side: CompareSideName, grant: PathGrant | undefined): void {
     check.reset()
     if (side === 'left') left.value = grant
     else right.value = grant

@@ -9,12 +9,11 @@ export interface RunControls {
   cancel(): Promise<void>
   /** Of a run that need not be in view. */
   cancelJob(jobId: JobId): Promise<void>
-  reveal(): Promise<void>
 }
 
 export function controlsOf(current: Readonly<Ref<JobSnapshot | undefined>>): RunControls {
   const ask = async (
-    route: 'job.pause' | 'job.continue' | 'job.cancel' | 'job.reveal_output',
+    route: 'job.pause' | 'job.continue' | 'job.cancel',
   ): Promise<void> => {
     if (current.value !== undefined) await request(route, { jobId: current.value.jobId })
   }
@@ -28,6 +27,5 @@ export function controlsOf(current: Readonly<Ref<JobSnapshot | undefined>>): Run
     cancelJob: async (jobId) => {
       await request('job.cancel', { jobId })
     },
-    reveal: () => ask('job.reveal_output'),
   }
 }

@@ -28,6 +28,7 @@ export const libraryText = {
   kinds: { checkpoint: 'Checkpoint', export: 'Export' },
   states: { present: 'present', unfinished: 'unfinished', missing: 'missing' },
   open: 'Open',
+  report: 'Report',
   forget: 'Forget',
   partials: {
     title: 'Unfinished runs',

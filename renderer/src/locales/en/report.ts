@@ -10,6 +10,10 @@ export const reportText = {
   idleMessage:
     'A finished run shows here where the checkpoint is, how large, what was not covered and how to serve it.',
   toRun: 'Go to Run',
+  toLibrary: 'Exports in the library',
+  loading: 'Reading the report…',
+  failedTitle: 'This export has no report that can be shown',
+  ofRun: 'Report of the run',
   complete: 'Complete',
   completeMessage: 'Written, sealed and checked; nothing was reported.',
   withUncovered: 'Complete, with uncovered experts',
@@ -27,8 +31,10 @@ export const reportText = {
   verification: {
     title: 'Verification',
     start: 'Verify against the source',
+    startAlone: 'Verify every value',
     again: 'Verify again',
     running: 'Reading export and source',
+    runningAlone: 'Reading the export',
     none: 'Not verified.',
     sound: 'sound',
     broken: 'not sound',
@@ -81,7 +87,10 @@ export const reportText = {
   facts: {
     tensors: 'Tensors',
     quantized: (count: number) => `${formatNumber(count)} quantized`,
+    bits: 'Bits per weight',
+    bitsDetail: 'over all tensors',
     experts: 'Experts',
+    uncovered: (count: number) => (count === 0 ? 'all covered' : `${formatNumber(count)} without a token`),
     tokens: 'Calibrated on',
     tokenUnit: (count: number) => `${formatNumber(count)} tokens`,
     noTokens: 'no data',

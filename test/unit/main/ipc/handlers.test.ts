@@ -64,7 +64,7 @@ test('a run gets real paths for every grant of its request', async () => {
       },
     },
   ])
-  await handlers['job.reveal_output']({ jobId })
+  await handlers['report.reveal']({ jobId })
   expect(revealed).toEqual([join(home, 'target', 'model-nvfp4')])
 })
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { reportFacts } from '../../../../../renderer/src/features/report/report-facts.ts'
+import { shownOfRun } from '../../../../../renderer/src/features/report/shown-report.ts'
 import { formatRanges, groupUncovered } from '../../../../../shared/domain/uncovered-layers.ts'
 import { makeReport } from '../../snapshots.ts'
 
@@ -28,7 +29,7 @@ describe('formatRanges', () => {
 
 describe('reportFacts', () => {
   it('says that no data was used where none was, and does not divide by an empty source', () => {
-    const facts = reportFacts(makeReport({ calibratedTokens: 0, sourceBytes: 0 }))
+    const facts = reportFacts(shownOfRun('tiny', makeReport({ calibratedTokens: 0, sourceBytes: 0 })))
     expect(facts.find(({ name }) => name === 'Calibrated on')?.value).toBe('no data')
     expect(facts.find(({ name }) => name === 'Bytes read')?.detail).toBe('')
   })
