@@ -16,8 +16,8 @@ export function keepLog(inner: JobObserver): LoggedObserver {
     stageStarted: (stage, total, unit) => {
       inner.stageStarted(stage, total, unit)
     },
-    stageProgress: (stage, done) => {
-      inner.stageProgress(stage, done)
+    stageProgress: (stage, done, wasDone) => {
+      inner.stageProgress(stage, done, wasDone)
     },
     stageDone: (stage) => {
       inner.stageDone(stage)

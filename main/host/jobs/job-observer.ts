@@ -5,8 +5,8 @@ export interface JobObserver {
   /** Size of the map that expertTokens fills; called once the checkpoint is open. */
   setModel(layerCount: number, expertCount: number): void
   stageStarted(stage: StageName, total: number, unit: 'bytes' | 'layers' | 'steps'): void
-  /** Absolute, in the stage's unit. */
-  stageProgress(stage: StageName, done: number): void
+  /** Absolute, in the stage's unit. `wasDone`: an earlier attempt did it, which says nothing about the speed of this one. */
+  stageProgress(stage: StageName, done: number, wasDone?: boolean): void
   stageDone(stage: StageName): void
   stageSkipped(stage: StageName): void
   layerActive(layerIndex: number | undefined): void

@@ -1,6 +1,6 @@
 /**
  * Live state of one job: turns observer calls into snapshots. State changes are published at once, progress at most ten times a second.
- * Rates come from a moving window, so that the ETA follows what the machine does now.
+ * While layers are calibrated, the time that remains follows from them: what is written behind them comes in bursts.
  */
 import {
   STAGE_NAMES,
@@ -14,9 +14,12 @@ import {
   type StageProgress,
 } from '../../../shared/domain/job.ts'
 import type { JobObserver } from './job-observer.ts'
+import { ProgressRate } from './progress-rate.ts'
 
 const PUBLISH_INTERVAL_MS = 100
 const RATE_WINDOW_MS = 10_000
+/** Rates are averages over this many layers at least. */
+const RATE_LAYERS = 2
 const MAX_LOG_LINES = 5_000
 
 export interface JobRecordOptions {
@@ -38,7 +41,8 @@ export class JobRecord implements JobObserver {
   private readonly stages = new Map<StageName, StageProgress>(
     STAGE_NAMES.map((name) => [name, { name, state: 'waiting', done: 0, total: 0, unit: 'steps' }]),
   )
-  private readonly window: { timeMs: number; doneBytes: number }[] = []
+  private bytes = new ProgressRate({ spanMs: RATE_WINDOW_MS, spanDone: 0 })
+  private readonly layers = new ProgressRate({ spanMs: RATE_WINDOW_MS, spanDone: RATE_LAYERS })
   private state: JobState = { kind: 'queued' }
   private sequence = 0
   private layerCount = 0
@@ -87,17 +91,23 @@ export class JobRecord implements JobObserver {
 
   stageStarted(stage: StageName, total: number, unit: StageProgress['unit']): void {
     this.stages.set(stage, { name: stage, state: 'active', done: 0, total, unit })
-    if (stage === 'export') this.window.length = 0
+    if (stage === 'export') {
+      const spanDone = (RATE_LAYERS * total) / Math.max(RATE_LAYERS, this.layerCount)
+      this.bytes = new ProgressRate({ spanMs: RATE_WINDOW_MS, spanDone })
+    }
+    if (stage === 'calibrate') this.layers.clear()
     if (this.state.kind === 'running' && this.state.stage === stage) return
     this.state = transition(this.state, { kind: 'stage_started', stage })
     this.publishNow()
   }
 
-  stageProgress(stage: StageName, done: number): void {
+  stageProgress(stage: StageName, done: number, wasDone = false): void {
     const present = this.stages.get(stage)
     if (present === undefined) return
     this.stages.set(stage, { ...present, done: Math.min(done, present.total) })
-    if (present.unit === 'bytes') this.addToWindow(done)
+    const rate = stage === 'export' ? this.bytes : stage === 'calibrate' ? this.layers : undefined
+    if (wasDone) rate?.clear()
+    rate?.add(performance.now(), done)
     this.publishSoon()
   }
 
@@ -147,7 +157,8 @@ export class JobRecord implements JobObserver {
   }
 
   snapshot(): JobSnapshot {
-    const bytesPerSecond = this.rate()
+    const nowMs = performance.now()
+    const bytesPerMs = this.bytes.rate(nowMs)
     return {
       jobId: this.options.jobId,
       sequence: this.sequence,
@@ -163,8 +174,8 @@ export class JobRecord implements JobObserver {
         this.state.kind === 'queued'
           ? 0
           : (this.pausedSinceMs ?? performance.now()) - this.startedMs - this.pausedMs,
-      bytesPerSecond,
-      etaMs: this.eta(bytesPerSecond),
+      bytesPerSecond: bytesPerMs === undefined ? undefined : bytesPerMs * 1000,
+      etaMs: this.eta(nowMs),
       expertTokens: this.tokens,
       ...(this.amax.length === 0 ? {} : { expertAmax: this.amax }),
       ...(this.errors.length === 0 ? {} : { expertErrors: this.errors }),
@@ -173,7 +184,8 @@ export class JobRecord implements JobObserver {
 
   private beginPause(): void {
     this.pausedSinceMs = performance.now()
-    this.window.length = 0
+    this.bytes.clear()
+    this.layers.clear()
     this.activeLayer = undefined
   }
 
@@ -184,24 +196,11 @@ export class JobRecord implements JobObserver {
     for (const [name, stage] of this.stages) this.stages.set(name, { ...stage, state: 'waiting', done: 0 })
   }
 
-  private addToWindow(doneBytes: number): void {
-    const nowMs = performance.now()
-    this.window.push({ timeMs: nowMs, doneBytes })
-    while (this.window.length > 2 && nowMs - (this.window[0]?.timeMs ?? nowMs) > RATE_WINDOW_MS)
-      this.window.shift()
-  }
-
-  private rate(): number | undefined {
-    const first = this.window[0]
-    const last = this.window.at(-1)
-    if (first === undefined || last === undefined || last.timeMs - first.timeMs < 50) return undefined
-    return ((last.doneBytes - first.doneBytes) / (last.timeMs - first.timeMs)) * 1000
-  }
-
-  private eta(bytesPerSecond: number | undefined): number | undefined {
-    const stage = this.stages.get('export')
-    if (bytesPerSecond === undefined || bytesPerSecond <= 0 || stage?.state !== 'active') return undefined
-    return ((stage.total - stage.done) / bytesPerSecond) * 1000
+  private eta(nowMs: number): number | undefined {
+    const calibrate = this.stages.get('calibrate')
+    if (calibrate?.state === 'active') return this.layers.remaining(nowMs, calibrate.total)
+    const exporting = this.stages.get('export')
+    return exporting?.state === 'active' ? this.bytes.remaining(nowMs, exporting.total) : undefined
   }
 
   private publishSoon(): void {

@@ -185,7 +185,7 @@ function makeSweep(
       if (result !== undefined) work.journal.record({ task: task.taskIndex, result })
       sources.taskDone(task)
       observer.layerActive(task.layerIndex)
-      observer.stageProgress('export', doneBytes)
+      observer.stageProgress('export', doneBytes, result === undefined)
     },
   })
 }
