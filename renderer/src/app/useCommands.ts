@@ -2,6 +2,7 @@
 import { computed, nextTick, type ComputedRef } from 'vue'
 import { COMMAND_LIST, type AppCommandId } from '../../../shared/domain/app-command.ts'
 import { useCheckpointStore } from '../features/checkpoint/useCheckpointStore.ts'
+import { useCompareStore } from '../features/compare/useCompareStore.ts'
 import { useLibraryStore } from '../features/library/useLibraryStore.ts'
 import { useRecipeStore } from '../features/recipe/useRecipeStore.ts'
 import { useRunStore } from '../features/run/useRunStore.ts'
@@ -34,6 +35,7 @@ export function useCommands(flow: Flow): Commands {
   const app = useAppStore()
   const themes = useThemeStore()
   const checkpoint = useCheckpointStore()
+  const compare = useCompareStore()
   const library = useLibraryStore()
   const recipe = useRecipeStore()
   const run = useRunStore()
@@ -46,7 +48,11 @@ export function useCommands(flow: Flow): Commands {
   function onward(): (() => void) | undefined {
     if (app.view === 'checkpoint' && checkpoint.opened !== undefined) return go('recipe')
     if (app.view === 'recipe' && recipe.canStart) return () => void flow.startRun()
-    if (app.view === 'run' && run.current?.state.kind === 'succeeded') return flow.showRunReport
+    if (app.view === 'run' && run.current?.state.kind === 'succeeded')
+      return () => {
+        flow.showRunReport()
+      }
+    if (app.view === 'compare' && compare.canStart) return () => void compare.start()
     return undefined
   }
 

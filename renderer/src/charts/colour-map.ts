@@ -4,6 +4,8 @@
  * Conversion: Björn Ottosson, "A perceptual color space for image processing" (2020).
  */
 export type Theme = 'light' | 'dark'
+/** What a value of 0 means: something is missing, or the best there is. */
+export type ZeroTone = 'alarm' | 'fine'
 export type Rgb = readonly [red: number, green: number, blue: number]
 
 export interface HeatColours {
@@ -63,18 +65,25 @@ export function rampColour(theme: Theme, position: number): Rgb {
     : oklchToRgb(mix(middle, high, position * 2 - 1))
 }
 
-export function createHeatColours(theme: Theme): HeatColours {
+export function createHeatColours(theme: Theme, tone: ZeroTone = 'alarm'): HeatColours {
   const bytes = new Uint8ClampedArray(258 * 4)
   for (let index = 0; index < 256; index += 1) bytes.set([...rampColour(theme, index / 255), 255], index * 4)
-  bytes.set([...ZERO[theme], 255], 256 * 4)
+  bytes.set([...zeroColour(theme, tone), 255], 256 * 4)
   bytes.set([...UNKNOWN[theme], 255], 257 * 4)
   const words = new Uint32Array(bytes.buffer)
   return { ramp: words.subarray(0, 256), zero: words[256] ?? 0, unknown: words[257] ?? 0 }
 }
 
 /** CSS text of the colours that a legend shows beside the ramp. */
-export function legendColours(theme: Theme): { readonly zero: string; readonly unknown: string } {
-  return { zero: cssColour(ZERO[theme]), unknown: cssColour(UNKNOWN[theme]) }
+export function legendColours(
+  theme: Theme,
+  tone: ZeroTone = 'alarm',
+): { readonly zero: string; readonly unknown: string } {
+  return { zero: cssColour(zeroColour(theme, tone)), unknown: cssColour(UNKNOWN[theme]) }
+}
+
+function zeroColour(theme: Theme, tone: ZeroTone): Rgb {
+  return tone === 'alarm' ? ZERO[theme] : rampColour(theme, 0)
 }
 
 export function cssColour([red, green, blue]: Rgb): string {

@@ -1,3 +1,4 @@
+import type { ZeroTone } from './colour-map.ts'
 import type { HeatRows, HeatScale } from './heatmap-pixels.ts'
 
 /** One thing that a map of layers x experts can show. */
@@ -12,5 +13,7 @@ export interface MapMode {
   readonly scale: HeatScale
   readonly unit: string
   readonly zeroLabel: string
+  /** @default alarm */
+  readonly zeroTone?: ZeroTone
   readonly describe: (value: number, layerIndex: number, expertIndex: number) => string
 }

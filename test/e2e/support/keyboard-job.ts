@@ -53,12 +53,13 @@ export async function visitEveryView(page: Page): Promise<void> {
     ['3', 'run'],
     ['4', 'report'],
     ['l', 'library'],
+    ['c', 'compare'],
     ['Control+,', 'settings'],
   ] as const) {
     await page.keyboard.press(key)
     await page.getByTestId(`${view}-view`).waitFor()
   }
-  for (const view of ['library', 'checkpoint', 'recipe', 'run', 'report', 'settings']) {
+  for (const view of ['library', 'checkpoint', 'recipe', 'run', 'report', 'compare', 'settings']) {
     await byPalette(page, `go to ${view}`)
     await page.getByTestId(`${view}-view`).waitFor()
   }

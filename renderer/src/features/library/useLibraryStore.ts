@@ -20,9 +20,12 @@ export const useLibraryStore = defineStore('library', () => {
   const ready = computed(() => (state.value.kind === 'ready' ? state.value : undefined))
   /** Most recently used first. */
   const openable = computed(() => (ready.value?.entries ?? []).filter(({ grant }) => grant !== undefined))
+  const grants = computed(() => openable.value.flatMap(({ grant }) => (grant === undefined ? [] : [grant])))
   /** Checkpoints that exports may have been made from. */
   const sources = computed(() =>
-    openable.value.flatMap(({ kind, grant }) => (kind === 'checkpoint' && grant !== undefined ? [grant] : [])),
+    openable.value.flatMap(({ kind, grant }) =>
+      kind === 'checkpoint' && grant !== undefined ? [grant] : [],
+    ),
   )
   const isEmpty = computed(
     () => ready.value !== undefined && ready.value.entries.length + ready.value.partials.length === 0,
@@ -55,5 +58,5 @@ export const useLibraryStore = defineStore('library', () => {
     await load()
   }
 
-  return { state, openable, sources, isEmpty, load, forget, removePartial }
+  return { state, openable, grants, sources, isEmpty, load, forget, removePartial }
 })

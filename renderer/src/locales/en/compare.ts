@@ -8,6 +8,7 @@ export const compareText = {
   right: 'Right',
   none: 'nothing chosen',
   choose: 'Choose…',
+  chooseRecent: 'Choose what was used lately',
   chooseBoth: 'Choose both sides first',
   start: 'Compare',
   running: 'Reading both sides',

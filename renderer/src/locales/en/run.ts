@@ -41,6 +41,9 @@ export const runText = {
   back: 'Back to the recipe',
   again: {
     resume: 'Continue it',
+    tryAgain: 'Try again',
+    kept: 'What was finished is kept in the partial folder beside the output and is not computed again.',
+    inLibrary: 'Continue it from the library',
     replace: 'Replace it',
     remedy: 'Replace it, or go back and choose another name or folder',
     remedyPartial: 'Continue it, replace it, or go back and choose another name or folder',

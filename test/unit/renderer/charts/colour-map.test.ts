@@ -45,6 +45,12 @@ describe('OKLCH conversion', () => {
 })
 
 describe.each(THEMES)('heat colours, %s theme', (theme) => {
+  it('zero is an alarm unless it is the best there is', () => {
+    const [alarm, fine] = [legendColours(theme), legendColours(theme, 'fine')]
+    expect(fine.zero).not.toBe(alarm.zero)
+    expect(createHeatColours(theme, 'fine').zero).toBe(createHeatColours(theme).ramp[0])
+  })
+
   const ramp = Array.from({ length: 64 }, (_, index) => rampColour(theme, index / 63))
 
   it('order values by luminance alone: rising on dark, falling on light', () => {
