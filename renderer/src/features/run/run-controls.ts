@@ -12,9 +12,7 @@ export interface RunControls {
 }
 
 export function controlsOf(current: Readonly<Ref<JobSnapshot | undefined>>): RunControls {
-  const ask = async (
-    route: 'job.pause' | 'job.continue' | 'job.cancel',
-  ): Promise<void> => {
+  const ask = async (route: 'job.pause' | 'job.continue' | 'job.cancel'): Promise<void> => {
     if (current.value !== undefined) await request(route, { jobId: current.value.jobId })
   }
   return {
