@@ -5,6 +5,7 @@ const NODE_FOLDERS = ['unit', 'property', 'golden', 'integration', 'security', '
 
 export default defineConfig({
   test: {
+    setupFiles: ['test/tools/each-file.ts'],
     projects: [
       {
         extends: true,

@@ -2,6 +2,7 @@
 // is "N passed, M failed, K skipped", over all of them. `--only lint|types|deps|node|e2e` runs one group.
 import './lib/node-version.mjs'
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { ensureTestElectron } from './electron-runtime.mjs'
@@ -9,6 +10,7 @@ import { CHECKS } from './lib/checks.mjs'
 import { startVirtualDisplay } from './lib/display.mjs'
 import { findElectron } from './lib/electron-binary.mjs'
 import { root, run } from './lib/processes.mjs'
+import { makeRunFolder } from './lib/run-folder.mjs'
 import { ensureSystemPackages, findBrowser, missingLibraries } from './lib/system-packages.mjs'
 import { setUp } from './setup.mjs'
 
@@ -27,7 +29,13 @@ mkdirSync(logFolder, { recursive: true })
 const wants = (group) => values.only === undefined || values.only === group
 if (await hasSetUp()) {
   const environment = wants('node') || wants('e2e') ? prepareEnvironment() : Promise.resolve({})
-  await Promise.all([runStaticChecks(), runTests(environment)])
+  const folder = makeRunFolder()
+  try {
+    const env = environment.then((found) => ({ ...found, ...folder.env }))
+    await Promise.all([runWindowTests(env), runNodeTests(env), runStaticChecks()])
+  } finally {
+    await checkLeftovers(folder)
+  }
 }
 report()
 
@@ -72,23 +80,40 @@ async function runStaticChecks() {
   for (const { name, group, args } of CHECKS) {
     if (!wants(group)) continue
     const { code, output, tookMs } = await timed(() =>
-      run(process.execPath, args, { env: { FORCE_COLOR: '0' } }),
+      run(process.execPath, args, { env: { FORCE_COLOR: '0' }, yields: true }),
     )
     finish({ name, passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, skipped: 0, output, tookMs })
   }
 }
 
-async function runTests(environment) {
-  const env = await environment
-  if (wants('node')) await runVitest('node', env)
+/** Beside the other groups, which use the processor all the time; this one mostly waits for a window and so goes first when it does not. */
+async function runWindowTests(environment) {
   if (!wants('e2e')) return
+  const env = await environment
   const display = process.platform === 'linux' ? await startVirtualDisplay().catch(noteDisplay) : undefined
   try {
     const shown = { DISPLAY: display?.display, WAYLAND_DISPLAY: undefined }
-    await runVitest('e2e', { ...env, ...(process.platform === 'linux' ? shown : {}) })
+    const windowed = { ...env, ...(process.platform === 'linux' ? shown : {}) }
+    await runVitest('e2e', ['--no-file-parallelism'], { env: windowed })
   } finally {
     display?.stop()
   }
+}
+
+async function runNodeTests(environment) {
+  if (!wants('node')) return
+  const fixed = readFileSync(join(root, 'test', 'tools', 'property-seed.json'), 'utf8')
+  notes.push(`properties: seed ${process.env.QUANTMILL_PROPERTY_SEED ?? JSON.parse(fixed).seed}`)
+  // Vitest leaves one core to itself, but its own process has little to do.
+  const workers = Math.max(2, availableParallelism() - 1)
+  await runVitest('node', [`--maxWorkers=${workers}`], { env: await environment, yields: true })
+}
+
+/** Every test file removes what it made; what is here in the end belongs to a file that was killed or does not do so. */
+async function checkLeftovers(folder) {
+  const { output, tookMs } = await timed(() => ({ output: folder.remove() }))
+  const failed = output === '' ? 0 : 1
+  finish({ name: 'temporary', passed: 1 - failed, failed, skipped: 0, output, tookMs })
 }
 
 function noteDisplay(error) {
@@ -96,7 +121,7 @@ function noteDisplay(error) {
   return undefined
 }
 
-async function runVitest(project, env) {
+async function runVitest(project, options, surroundings) {
   const file = join(logFolder, `${project}.json`)
   const args = [
     join(root, 'node_modules', 'vitest', 'vitest.mjs'),
@@ -106,9 +131,9 @@ async function runVitest(project, env) {
     '--reporter=default',
     '--reporter=json',
     `--outputFile.json=${file}`,
-    ...(project === 'e2e' ? ['--no-file-parallelism'] : []),
+    ...options,
   ]
-  const { code, output, tookMs } = await timed(() => run(process.execPath, args, { env }))
+  const { code, output, tookMs } = await timed(() => run(process.execPath, args, surroundings))
   finish({ name: `${project} tests`, ...countTests(file, code), output, tookMs })
 }
 

@@ -1,5 +1,6 @@
 // Child processes of the scripts: where the repository is, how npm is called, and output that is either passed on or kept.
 import { spawn } from 'node:child_process'
+import { constants, setPriority } from 'node:os'
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -13,10 +14,15 @@ export function npmCommand(args) {
 }
 
 /**
- * Runs to the end. Standard input is closed. `onOutput` gets every chunk of both streams; without it output is only kept.
+ * Runs to the end. Standard input is closed. `onOutput` gets every chunk of both streams; without it output is only kept. What `yields`
+ * gives way to other processes when there are too few cores.
  * Resolves { code, output }; a process ended by a signal has code 129, one that cannot start 127.
  */
-export function run(command, args, { env = {}, cwd = root, onOutput = () => undefined, timeoutMs = 0 } = {}) {
+export function run(
+  command,
+  args,
+  { env = {}, cwd = root, onOutput = () => undefined, timeoutMs = 0, yields = false } = {},
+) {
   return new Promise((resolve) => {
     let output = ''
     const child = spawn(command, args, {
@@ -25,6 +31,7 @@ export function run(command, args, { env = {}, cwd = root, onOutput = () => unde
       stdio: ['ignore', 'pipe', 'pipe'],
       shell: command.endsWith('.cmd'),
     })
+    if (yields) lowerPriority(child.pid)
     const keep = (chunk) => {
       const text = chunk.toString()
       output += text
@@ -42,6 +49,15 @@ export function run(command, args, { env = {}, cwd = root, onOutput = () => unde
       resolve({ code: code ?? 129, output: signal === null ? output : `${output}ended by ${signal}\n` })
     })
   })
+}
+
+/** Of a process and those that it starts later. One that has ended already, or a system that refuses, changes nothing. */
+function lowerPriority(pid) {
+  try {
+    if (pid !== undefined) setPriority(pid, constants.priority.PRIORITY_BELOW_NORMAL)
+  } catch {
+    return
+  }
 }
 
 /** A variable set to undefined is removed from the child's environment. */

@@ -3,11 +3,11 @@
  * silently on the real tree; here every rule gets a planted violation and must name it.
  */
 import { execFile } from 'node:child_process'
-import { cp, mkdir, mkdtemp, realpath, rm, symlink, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { cp, mkdir, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { temporaryFolder } from '../tools/temporary-folder.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 
@@ -67,7 +67,7 @@ let tree = ''
 let violations: readonly Violation[] = []
 
 beforeAll(async () => {
-  tree = await realpath(await mkdtemp(join(tmpdir(), 'quantmill-rules-')))
+  tree = await temporaryFolder()
   const write = async (file: string, text: string): Promise<void> => {
     await mkdir(dirname(join(tree, file)), { recursive: true })
     await writeFile(join(tree, file), text)
@@ -88,8 +88,6 @@ beforeAll(async () => {
   await symlink(join(ROOT, 'node_modules'), join(tree, 'node_modules'), 'junction')
   violations = await cruise(tree)
 })
-
-afterAll(() => rm(tree, { recursive: true, force: true }))
 
 /** depcruise ends with the number of errors; its report is on standard output either way. */
 async function cruise(folder: string): Promise<readonly Violation[]> {

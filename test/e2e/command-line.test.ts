@@ -4,10 +4,9 @@
  */
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { mkdtemp } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { temporaryFolder } from '../tools/temporary-folder.ts'
 import { ROOT } from './support/environment.ts'
 
 interface Ended {
@@ -57,7 +56,7 @@ test('exit code and one line of error pass through npm', async () => {
 })
 
 test('Ctrl+C cancels with code 130 and publishes nothing', async () => {
-  const folder = await mkdtemp(join(tmpdir(), 'quantmill-cli-'))
+  const folder = await temporaryFolder()
   const out = join(folder, 'out')
   const args = ['run', 'assets/sample/tiny-qwen3.5-moe', '--recipe', 'nvfp4_default-kv_fp8', '--out', out]
   const { ended, interrupt } = start(

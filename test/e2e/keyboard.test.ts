@@ -2,11 +2,9 @@
  * Without a pointer, in Electron and in the browser: the whole job, every view, and settings that are there after a restart. What Tab does not
  * reach, a palette that does not find, and a setting that only the page remembers fail here.
  */
-import { mkdtemp, realpath } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { chromium, type Browser, type Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { temporaryFolder } from '../tools/temporary-folder.ts'
 import { accessibilityFaults } from './support/accessibility.ts'
 import {
   announceSkip,
@@ -38,7 +36,7 @@ describe.skipIf(noWindowReason !== undefined)('the window by keyboard', () => {
   let window: Window
   let folder = ''
   beforeAll(async () => {
-    folder = await realpath(await mkdtemp(join(tmpdir(), 'quantmill-keyboard-')))
+    folder = await temporaryFolder()
     window = await openWindow(folder)
   })
   afterAll(() => window.app.close())

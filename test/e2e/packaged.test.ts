@@ -5,8 +5,7 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { mkdtemp, readdir, realpath, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout } from 'node:timers/promises'
@@ -15,6 +14,7 @@ import { FuseV1Options, getCurrentFuseWire } from '@electron/fuses'
 import { chromium } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { archiveFiles } from '../../scripts/lib/package-sizes.mjs'
+import { temporaryFolder } from '../tools/temporary-folder.ts'
 import { checkSampleExport } from './support/check-export.ts'
 import { announceSkip, electronPath, IS_ROOT, noWindowReason, ROOT } from './support/environment.ts'
 import { EXPORT_NAME, runSample } from './support/sample-job.ts'
@@ -32,7 +32,7 @@ describe.skipIf(reason !== undefined)('the package for Linux', () => {
   let application: ChildProcess | undefined
 
   beforeAll(async () => {
-    folder = await realpath(await mkdtemp(join(tmpdir(), 'quantmill-package-')))
+    folder = await temporaryFolder()
     await build(folder)
     const archive = (await readdir(folder)).find((name) => name.endsWith('.tar.gz')) ?? ''
     await promisify(execFile)('tar', ['-xzf', join(folder, archive), '-C', folder])
@@ -42,7 +42,6 @@ describe.skipIf(reason !== undefined)('the package for Linux', () => {
   }, 240_000)
   afterAll(async () => {
     if (application?.exitCode === null && application.kill()) await once(application, 'exit')
-    await rm(folder, { recursive: true, force: true })
   })
 
   test('its fuses are those of the configuration', async () => {

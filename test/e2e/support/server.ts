@@ -1,8 +1,6 @@
 /** Starts something that prints the address of the browser interface, and ends it as Ctrl+C would. */
 import { spawn } from 'node:child_process'
-import { mkdtemp, realpath } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { temporaryFolder } from '../../tools/temporary-folder.ts'
 import { ROOT } from './environment.ts'
 
 export interface Served {
@@ -21,7 +19,7 @@ export async function serve(
   argv: readonly string[],
   env: Readonly<Record<string, string | undefined>> = {},
 ): Promise<Served> {
-  const homeFolder = env['HOME'] ?? (await realpath(await mkdtemp(join(tmpdir(), 'quantmill-serve-'))))
+  const homeFolder = env['HOME'] ?? (await temporaryFolder())
   const child = spawn(process.execPath, [...argv], {
     cwd: ROOT,
     env: {

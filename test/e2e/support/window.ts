@@ -1,8 +1,7 @@
 /** Starts the built application in Electron, with folders of its own for settings and exports. */
-import { mkdtemp, realpath } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { _electron, type ElectronApplication, type Page } from 'playwright-core'
+import { temporaryFolder } from '../../tools/temporary-folder.ts'
 import { electronPath, IS_ROOT, ROOT } from './environment.ts'
 
 export interface Window {
@@ -16,7 +15,7 @@ export interface Window {
 
 /** `folder` holds settings and exports: the one of an earlier window for a restart, a new one by default. */
 export async function openWindow(given?: string): Promise<Window> {
-  const folder = given ?? (await realpath(await mkdtemp(join(tmpdir(), 'quantmill-window-'))))
+  const folder = given ?? (await temporaryFolder())
   const exportsFolder = join(folder, 'exports')
   const app = await _electron.launch({
     executablePath: electronPath ?? '',

@@ -2,11 +2,10 @@
  * The built device worker on WebGPU, on a software Vulkan driver, against the f64 reference and the CPU: activations on the device, weights
  * prepared by helper threads, bytes handed on for export. Without a driver it is skipped, and says so.
  */
-import { closeSync, existsSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { closeSync, existsSync, openSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { MessageChannel } from 'node:worker_threads'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
 import type { CalibrationStats } from '../../../main/engine/calibration/stats.ts'
 import { EMPTY_STATS, mergeStats } from '../../../main/engine/calibration/stats.ts'
 import type { QwenTextConfig } from '../../../main/engine/models/qwen3_5-moe/text-config.ts'
@@ -15,6 +14,7 @@ import type { UnitRequest } from '../../../main/workers/unit-protocol.ts'
 import { errorOf } from '../../tools/expect-error.ts'
 import { makeMemoryModel, SMALL_CONFIG, type MemoryModel } from '../../tools/memory-model.ts'
 import { ReferenceForward } from '../../tools/reference-forward.ts'
+import { temporaryFolder } from '../../tools/temporary-folder.ts'
 
 const WORKER = join(import.meta.dirname, '../../../out/main/device.worker.js')
 const CANDIDATES = [process.env['VK_ICD_FILENAMES'], '/usr/lib/chromium/vk_swiftshader_icd.json']
@@ -30,12 +30,9 @@ const BATCHES = [
 ]
 
 let folder: string
-beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'quantmill-webgpu-'))
+beforeAll(async () => {
+  folder = await temporaryFolder()
   process.env['VK_ICD_FILENAMES'] = driver
-})
-afterAll(() => {
-  rmSync(folder, { recursive: true, force: true })
 })
 
 interface Lender {
