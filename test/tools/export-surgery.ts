@@ -47,10 +47,7 @@ export class ExportCopy {
 
   /** Every tensor by name, of the weight files that the index knows. */
   tensors(): ReadonlyMap<string, StoredTensor> {
-    const shards = new Set<string>()
-    this.index((weightMap) => {
-      for (const shard of Object.values(weightMap)) if (this.files.has(shard)) shards.add(shard)
-    })
+    const shards = new Set(Object.values(this.weightMap()).filter((shard) => this.files.has(shard)))
     return new Map(
       [...shards].flatMap((shard) => this.readShard(shard).map((tensor) => [tensor.name, tensor] as const)),
     )
@@ -96,26 +93,19 @@ export class ExportCopy {
   }
 
   shardOf(tensor: string): string {
-    let shard: string | undefined
-    this.index((weightMap) => {
-      shard = weightMap[tensor]
-    })
+    const shard = this.weightMap()[tensor]
     if (shard === undefined) throw new Error(`${tensor} is not in the index`)
     return shard
   }
 
   names(pattern: RegExp): readonly string[] {
-    let names: readonly string[] = []
-    this.index((weightMap) => {
-      names = Object.keys(weightMap).filter((name) => pattern.test(name))
-    })
-    return names
+    return Object.keys(this.weightMap()).filter((name) => pattern.test(name))
   }
 
   tensor(name: string): StoredTensor {
-    const found = this.readShard(this.shardOf(name)).find((tensor) => tensor.name === name)
+    const found = this.views(this.shardOf(name)).find((tensor) => tensor.name === name)
     if (found === undefined) throw new Error(`${name} is not in its shard`)
-    return found
+    return { ...found, bytes: found.bytes.slice() }
   }
 
   /** Rewrites the shards of these tensors, and the index with them; an empty list of results removes a tensor. */
@@ -123,8 +113,8 @@ export class ExportCopy {
     const wanted = new Set(names)
     const shards = new Set(names.map((name) => this.shardOf(name)))
     for (const shard of shards) {
-      const tensors = this.readShard(shard).flatMap((tensor) =>
-        wanted.has(tensor.name) ? change(tensor) : [tensor],
+      const tensors = this.views(shard).flatMap((tensor) =>
+        wanted.has(tensor.name) ? change({ ...tensor, bytes: tensor.bytes.slice() }) : [tensor],
       )
       this.writeShard(shard, tensors)
     }
@@ -147,6 +137,11 @@ export class ExportCopy {
   }
 
   readShard(shard: string): readonly StoredTensor[] {
+    return this.views(shard).map((tensor) => ({ ...tensor, bytes: tensor.bytes.slice() }))
+  }
+
+  /** The tensors of a shard, their bytes still in the file's. */
+  private views(shard: string): readonly StoredTensor[] {
     const file = this.file(shard)
     const length = Number(new DataView(file.buffer).getBigUint64(0, true))
     const header = JSON.parse(new TextDecoder().decode(file.subarray(8, 8 + length))) as Record<
@@ -161,7 +156,7 @@ export class ExportCopy {
               name,
               dtype,
               shape,
-              bytes: file.slice(8 + length + data_offsets[0], 8 + length + data_offsets[1]),
+              bytes: file.subarray(8 + length + data_offsets[0], 8 + length + data_offsets[1]),
             },
           ],
     )
@@ -184,7 +179,7 @@ export class ExportCopy {
       file.set(bytes, position)
       position += bytes.length
     }
-    const before = this.readShard(shard).reduce((sum, { bytes }) => sum + bytes.length, 0)
+    const before = this.views(shard).reduce((sum, { bytes }) => sum + bytes.length, 0)
     if (tensors.length === 0) this.files.delete(shard)
     else this.files.set(shard, file)
     this.index((weightMap, metadata) => {
@@ -193,6 +188,13 @@ export class ExportCopy {
       for (const { name } of tensors) weightMap[name] = shard
       metadata['total_size'] = Number(metadata['total_size']) + offset - before
     })
+  }
+
+  private weightMap(): Readonly<Record<string, string>> {
+    const index = JSON.parse(new TextDecoder().decode(this.file(INDEX))) as {
+      weight_map: Record<string, string>
+    }
+    return index.weight_map
   }
 
   private file(name: string): Uint8Array<ArrayBuffer> {
