@@ -105,7 +105,7 @@ export interface CalibrationCosts {
 export interface EvaluateWindows {
   /** Folder of a checkpoint or export; the worker opens it. */
   readonly path: string
-  /** The checkpoint to compare with; both then run on the CPU. */
+  /** The checkpoint to compare with. */
   readonly againstPath?: string | undefined
   readonly expertInputs: ExpertInputArithmetic
   /** One result per group. */

@@ -37,7 +37,7 @@ interface Calibration {
 export class DeviceService {
   private readonly loaderFile: string
   private runtime: OrtRuntime | undefined
-  /** Takes over when a GPU gives up. */
+  /** Takes over when a GPU gives up, and rounds for one. */
   private spare: OrtRuntime | undefined
   private calibration: Calibration | undefined
   private readonly onResults = collectResults()
@@ -189,8 +189,7 @@ export class DeviceService {
     } finally {
       sources.close()
       this.scratch.close()
-      await this.spare?.close()
-      this.spare = undefined
+      await this.closeSpare()
     }
   }
 
@@ -200,8 +199,7 @@ export class DeviceService {
       uploads: sources.uploads,
       fallback: {
         toCpu: async () => {
-          this.spare = new OrtRuntime({ device: 'cpu', threads: 0, onResults: this.onResults })
-          return { runtime: this.spare, reader: await sources.plainReader() }
+          return { runtime: this.makeSpare(), reader: await sources.plainReader() }
         },
         plainReader: () => sources.plainReader(),
         onNotice: (message) => {
@@ -259,8 +257,12 @@ export class DeviceService {
       second: this.secondScratch.stateMemory(secondPlaces(input)),
     }
     try {
-      return await evaluate(input, this.device(), memories, { isCancelled, onLayer: onProgress })
+      const control = { isCancelled, onLayer: onProgress }
+      return await evaluate(input, this.device(), memories, control, (runtime) =>
+        runtime.device === 'cpu' ? runtime : this.makeSpare(),
+      )
     } finally {
+      await this.closeSpare()
       this.scratch.close()
       this.secondScratch.close()
     }
@@ -285,6 +287,15 @@ export class DeviceService {
     await ending?.calibrator.release()
     ending?.sources.close()
     this.scratch.close()
+    await this.closeSpare()
+  }
+
+  private makeSpare(): OrtRuntime {
+    this.spare = new OrtRuntime({ device: 'cpu', threads: 0, onResults: this.onResults })
+    return this.spare
+  }
+
+  private async closeSpare(): Promise<void> {
     await this.spare?.close()
     this.spare = undefined
   }

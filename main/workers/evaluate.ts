@@ -1,5 +1,5 @@
 /** Measures a checkpoint or an export, alone or against another one. */
-import { AppError, invariant } from '../../shared/errors/app-error.ts'
+import { AppError } from '../../shared/errors/app-error.ts'
 import type { StateMemory } from '../engine/calibration/stored-states.ts'
 import { NodeCheckpointFolder } from '../engine/io/node/checkpoint-folder.ts'
 import { DescriptorReader } from '../engine/io/node/descriptor-reader.ts'
@@ -15,12 +15,16 @@ export interface EvaluationMemories {
   readonly second: StateMemory | undefined
 }
 
+/** Where inputs are rounded that cannot be on a device. */
+export type RoundingFor = (runtime: GraphRuntime) => GraphRuntime
+
 /** Throws what opening and measuring throw; USAGE for models of different shapes. */
 export async function evaluate(
   { path, againstPath, expertInputs, windows }: EvaluateWindows,
   runtime: GraphRuntime,
   { first, second }: EvaluationMemories,
   control: MeasureControl,
+  roundingFor: RoundingFor = (device) => device,
 ): Promise<Evaluation> {
   const files = new OpenFiles()
   const readers: DescriptorReader[] = []
@@ -35,8 +39,12 @@ export async function evaluate(
   const countBytes = (): number => readers.reduce((sum, reader) => sum + reader.bytesRead, 0)
   try {
     const { evaluated, isExport } = await openModel(path)
-    invariant(runtime.device === 'cpu' || (!isExport && againstPath === undefined), 'rounding needs the CPU')
-    const options = { runtime, windows, stateMemory: first }
+    const options = {
+      runtime,
+      roundingRuntime: isExport ? roundingFor(runtime) : undefined,
+      windows,
+      stateMemory: first,
+    }
     if (againstPath === undefined) {
       const results = await measurePerplexity(evaluated, options, control)
       return { results, bytesRead: countBytes() }

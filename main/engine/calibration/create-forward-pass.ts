@@ -6,7 +6,9 @@ import { ResilientPass } from './resilient-pass.ts'
 
 /** On a GPU that keeps tensors, when everything fits there; otherwise on this side. Throws what checking the batches throws. */
 export async function createForwardPass(options: ForwardOptions): Promise<LayerPass> {
-  if (options.runtime.device === 'cpu') return new ForwardPass(options)
+  // Rounding needs the states on this side.
+  const isHere = options.runtime.device === 'cpu' || options.roundingRuntime !== undefined
+  if (isHere) return new ForwardPass(options)
   if (options.fallback === undefined) return createPass(options)
   return ResilientPass.create(options, options.fallback, createPass)
 }

@@ -59,14 +59,16 @@ export async function evaluatePerplexity(
 
 /** Negative log-likelihood of every token given its predecessors, f64 [tokens]; 0 for the first token of a window. */
 async function tokenLosses(
-  { model, runtime, reader, variantOf, makeInterceptors = () => [] }: PerplexityOptions,
+  { model, runtime, roundingRuntime, reader, variantOf, makeInterceptors = () => [] }: PerplexityOptions,
   batches: readonly MicroBatch[],
 ): Promise<Float64Array> {
   const { head } = globalSlices(model)
   const { hiddenSize, vocabSize } = model.text
   const partRows = Math.max(1, Math.floor(PART_BYTES / (4 * hiddenSize)))
   const accumulators = batches.map(({ batch, time }) => new LogSumExp(batch * time))
-  const graphs = new GraphCache({ config: model.text, runtime, shouldObserve: false, makeInterceptors })
+  const variant = variantOf?.(undefined)
+  const on = variant === undefined ? runtime : (roundingRuntime ?? runtime)
+  const graphs = new GraphCache({ config: model.text, runtime: on, shouldObserve: false, makeInterceptors })
   const decoder = new WeightDecoder()
   try {
     for (let first = 0; first < vocabSize; first += partRows) {
@@ -75,7 +77,7 @@ async function tokenLosses(
       const [bytes = new Uint8Array(0)] = await reader.read(unit)
       const weight = f32Tensor(slice.shape, decoder.decode(slice, bytes))
       reader.release(unit)
-      const part = { weight, first, hiddenSize, variant: variantOf?.(undefined) }
+      const part = { weight, first, hiddenSize, variant }
       for (const [index, batch] of batches.entries()) await addPart(graphs, batch, part, accumulators[index])
       decoder.reset()
     }

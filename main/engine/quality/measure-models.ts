@@ -1,11 +1,12 @@
 /** Measures a model, alone or against the one it was made from, layer by layer in one pass over the weights of each. */
 import type { LayerQuality } from '../../../shared/domain/quality-report.ts'
+import { createForwardPass } from '../calibration/create-forward-pass.ts'
 import { evaluatePerplexity, type PerplexityResult } from '../calibration/evaluate-perplexity.ts'
 import type { AmaxSink, GraphVariant } from '../calibration/graph-cache.ts'
 import type { StateMemory } from '../calibration/stored-states.ts'
 import { compareHeads, type HeadComparison } from './compare-heads.ts'
 import type { EvaluatedModel } from './evaluated-model.ts'
-import { evaluatedPass, type MeasureOptions } from './evaluated-pass.ts'
+import type { MeasureOptions } from './evaluated-pass.ts'
 import { QualityStream } from './quality-stream.ts'
 import { copyStates } from './state-rows.ts'
 
@@ -35,12 +36,13 @@ export interface Comparison {
   readonly all: HeadComparison
 }
 
-/** Both models side by side on the CPU. `secondMemory` = for the states of the quantized one. Throws QUALITY_NOT_FINITE naming a layer. */
+/** Both models side by side. `secondMemory` = for the states of the quantized one. Throws QUALITY_NOT_FINITE naming a layer. */
 export async function compareModels(
   original: EvaluatedModel,
   quantized: EvaluatedModel,
   {
     runtime,
+    roundingRuntime = runtime,
     windows,
     stateMemory,
     secondMemory,
@@ -48,8 +50,22 @@ export async function compareModels(
   control: MeasureControl = {},
 ): Promise<Comparison> {
   const { model, reader } = original
-  const first = evaluatedPass(original, { runtime, windows, stateMemory })
-  const second = new QualityStream({ quantized, runtime, windows, stateMemory: secondMemory })
+  const batches = windows
+  const first = await createForwardPass({
+    model,
+    runtime,
+    reader,
+    batches,
+    shouldObserve: false,
+    stateMemory,
+  })
+  const second = new QualityStream({
+    quantized,
+    runtime,
+    roundingRuntime,
+    windows,
+    stateMemory: secondMemory,
+  })
   try {
     const { layerCount, hiddenSize } = model.text
     await original.prepare(undefined)
@@ -59,6 +75,7 @@ export async function compareModels(
     for (let layer = 0; layer < layerCount; layer += 1) {
       await original.prepare(layer)
       await first.runLayer(layer, IGNORE, { ...control, watch: second.watch })
+      await first.readStates()
       layers.push(await second.runLayer(layer, first.batches, control))
       control.onLayer?.(layer + 1, layerCount)
     }
@@ -71,7 +88,9 @@ export async function compareModels(
         copyStates(first.batches, hiddenSize, firstRow, target)
       },
     }
-    return { layers, ...(await compareHeads(runtime, side, second.headSide(), windows, control)) }
+    const other = second.headSide()
+    const on = other.variant === undefined ? runtime : roundingRuntime
+    return { layers, ...(await compareHeads(on, side, other, windows, control)) }
   } finally {
     await first.release()
     await second.release()

@@ -70,12 +70,6 @@ describe('eval', () => {
       expect(experts.every((expert) => expert.relativeError < 1e-6)).toBe(true)
     }
   })
-
-  test('an export on a GPU is refused before anything runs', async () => {
-    const { exitCode, stderr } = await runCli(['eval', exportPath, ...DATA, '--device', 'webgpu'])
-    expect(exitCode).toBe(3)
-    expect(stderr).toContain('DEVICE_UNAVAILABLE: --device webgpu')
-  })
 })
 
 describe('a damaged export', () => {

@@ -5,10 +5,11 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
+import type { Comparison } from '../../../main/engine/quality/measure-models.ts'
+import { DeviceClient } from '../../../main/host/pool/device-client.ts'
 import { writeSampleCheckpoint } from '../../../main/engine/io/node/write-sample-checkpoint.ts'
-import type { RunReport } from '../../../shared/domain/job.ts'
 import type { QualityReport } from '../../../shared/domain/quality-report.ts'
-import { runForTest, silentObserver } from '../../tools/run-for-test.ts'
+import { runForTest, silentObserver, TEST_ENVIRONMENT, type TestRun } from '../../tools/run-for-test.ts'
 import { temporaryFolder } from '../../tools/temporary-folder.ts'
 import { writeTokenIds } from '../../tools/token-ids-file.ts'
 
@@ -27,6 +28,8 @@ const NUMBERS = {
   fullAttentionInterval: 2,
 }
 
+const IDS = Int32Array.from({ length: 32 }, (_, index) => (index * 97) % NUMBERS.vocabSize)
+
 let checkpointPath: string
 let calibrationPath: string
 beforeAll(async () => {
@@ -34,22 +37,38 @@ beforeAll(async () => {
   const folder = await temporaryFolder()
   checkpointPath = join(folder, 'sample')
   calibrationPath = join(folder, 'ids.safetensors')
-  const ids = Int32Array.from({ length: 32 }, (_, index) => (index * 97) % NUMBERS.vocabSize)
-  await writeTokenIds(calibrationPath, ids, 16)
+  await writeTokenIds(calibrationPath, IDS, 16)
   await writeSampleCheckpoint({ shape: 'tiny', folder: checkpointPath, numbers: NUMBERS, hasVision: false })
 })
 
-async function measure(recipe: string, device: 'cpu' | 'webgpu', notices: string[] = []): Promise<RunReport> {
+async function measure(recipe: string, device: 'cpu' | 'webgpu', notices: string[] = []): Promise<TestRun> {
   const observer = {
     ...silentObserver(),
     log: (_level: string, message: string) => notices.push(message),
   }
   const options = { recipe, device, samples: 2, sequenceLength: 16, quality: 'full' } as const
-  return (await runForTest({ checkpointPath, calibrationPath, options }, observer)).report
+  return runForTest({ checkpointPath, calibrationPath, options }, observer)
+}
+
+/** What `eval --against --device webgpu` does. */
+async function evaluateOnDevice(path: string): Promise<Comparison> {
+  const client = await DeviceClient.start({ workerFile: TEST_ENVIRONMENT.deviceWorkerFile, device: 'webgpu' })
+  try {
+    const windows = [{ batch: 2, time: 16, ids: IDS }]
+    const input = { path, againstPath: checkpointPath, expertInputs: 'layer_max' as const, windows }
+    const { comparison } = await client.evaluate(input)
+    if (comparison === undefined) throw new Error('nothing was compared')
+    return comparison
+  } finally {
+    await client.close()
+  }
 }
 
 /** Everything measured, in one order: errors and perplexities, and how many tokens of which expert were compared. */
-function numbersOf(quality: QualityReport | undefined): { counts: number[]; values: number[] } {
+function numbersOf(quality: Pick<QualityReport, 'klMean' | 'quantized' | 'layers'> | undefined): {
+  counts: number[]
+  values: number[]
+} {
   const experts = (quality?.layers ?? []).flatMap((layer) => layer.experts)
   return {
     counts: experts.flatMap(({ expertIndex, tokens }) => [expertIndex, tokens]),
@@ -66,16 +85,18 @@ describe.skipIf(driver === undefined)('webgpu', () => {
   test('the layer of linear attention on the device, the one whose cache is rounded on the CPU', async () => {
     const recipe = 'w4a16_nvfp4-kv_fp8_cast'
     const notices: string[] = []
-    const cpu = await measure(recipe, 'cpu')
-    const gpu = await measure(recipe, 'webgpu', notices)
+    const { report: cpu } = await measure(recipe, 'cpu')
+    const { report: gpu, outputPath } = await measure(recipe, 'webgpu', notices)
     expect(notices.some((line) => line.includes('on the CPU'))).toBe(true)
     expect(gpu.bytesRead).toBe(cpu.bytesRead)
     expect(gpu.bytesRead / gpu.sourceBytes).toBeLessThanOrEqual(1.02)
-    const [expected, seen] = [numbersOf(cpu.quality), numbersOf(gpu.quality)]
-    expect(seen.counts).toEqual(expected.counts)
-    for (const [index, value] of expected.values.entries()) {
-      expect(value).toBeGreaterThan(0)
-      expect((seen.values[index] ?? 0) / value).toBeCloseTo(1, 2)
+    const expected = numbersOf(cpu.quality)
+    expect(expected.values.every((value) => value > 0)).toBe(true)
+    const finished = await evaluateOnDevice(outputPath)
+    for (const seen of [numbersOf(gpu.quality), numbersOf({ ...finished.all, ...finished })]) {
+      expect(seen.counts).toEqual(expected.counts)
+      for (const [index, value] of expected.values.entries())
+        expect((seen.values[index] ?? 0) / value).toBeCloseTo(1, 2)
     }
-  })
+  }, 180_000)
 })
