@@ -20,7 +20,7 @@ type JobRoutes =
   | 'job.get_log'
 
 export function jobHandlers(surface: Surface, outputs: OutputPaths): Pick<HandlerTable, JobRoutes> {
-  const { grants, host } = surface
+  const { host } = surface
   return {
     'job.start': async (input) => {
       const request = await requestOf(surface, input)
