@@ -1,7 +1,7 @@
 // `npm run screenshots`: every view in both themes and two sizes into docs/screenshots, from the application in Electron, after runs of the real
 // engine: on the sample, and on a synthetic model of 60 layers with 512 experts each (small matrices: 190 MB). Takes some minutes.
 import './lib/node-version.mjs'
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -45,6 +45,7 @@ const electronPath =
 // The same name every time: it is in the pictures.
 const scratch = join(tmpdir(), 'quantmill-pictures')
 mkdirSync(scratch)
+const application = copyApplication()
 const display = hasDisplay() ? undefined : await startVirtualDisplay('1920x1080')
 try {
   await writeLargeModel()
@@ -54,18 +55,31 @@ try {
     await page.emulateMedia({ reducedMotion: 'reduce' })
     for (const name of readdirSync(OUTPUT)) if (name.endsWith('.png')) rmSync(join(OUTPUT, name))
     await page.getByTestId('open-sample').click()
+    await page.getByTestId('next-recipe').click()
     await runAndCompare(page)
     await takeAll(app, page, 'sample', VIEWS)
     await openLargeModel(app, page)
+    await page.getByTestId('next-recipe').click()
+    await page.getByTestId('option-samples').fill('16')
+    await page.getByTestId('option-sequence').fill('128')
     await runAndCompare(page)
     await takeAll(app, page, 'large', VIEWS)
-    await takeAll(app, page, 'large', PLACES)
+    await takeAll(app, page, 'window', PLACES)
   } finally {
     await app.close()
   }
 } finally {
   display?.stop()
   rmSync(scratch, { recursive: true, force: true })
+}
+
+/** Below the home folder of the pictures: the sample's path is in them. */
+function copyApplication() {
+  const folder = join(scratch, 'quantmill')
+  for (const part of ['package.json', 'out', 'assets/sample'])
+    cpSync(join(root, part), join(folder, part), { recursive: true })
+  symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'), 'junction')
+  return folder
 }
 
 /** By the engine's own generator, built for the occasion: the command line has no option for shapes that nobody released. */
@@ -98,7 +112,7 @@ function openApp() {
     executablePath: electronPath,
     args: [
       ...(process.getuid?.() === 0 ? ['--no-sandbox'] : []),
-      root,
+      application,
       `--data-folder=${join(scratch, 'data')}`,
       `--exports-folder=${join(scratch, 'exports')}`,
       '--lang=en-US',
@@ -121,9 +135,8 @@ async function openLargeModel(app, page) {
   await page.getByTestId('checkpoint-view').getByText(LARGE).first().waitFor()
 }
 
-/** The job from an opened checkpoint to its verified export, and the export beside its source. */
+/** The job from a chosen recipe to its verified export, and the export beside its source. */
 async function runAndCompare(page) {
-  await page.getByTestId('next-recipe').click()
   await page.locator('[data-testid="start-run"]:not([aria-disabled])').click()
   await page.getByTestId('report-view').waitFor({ timeout: RUN_LIMIT_MS })
   await page.getByTestId('verification-verdict').waitFor({ timeout: RUN_LIMIT_MS })

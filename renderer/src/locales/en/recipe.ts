@@ -80,7 +80,7 @@ export const recipeText = {
   },
   expertScales: { per_expert: 'Each expert its own', shared: 'One for all of a layer' },
   qualities: {
-    auto: 'Measured where data is run',
+    auto: 'Where data is run',
     off: 'Not measured',
     layers: 'Errors of layers and experts',
     full: 'Errors and perplexity',
