@@ -1,8 +1,7 @@
 /** The whole application killed in the middle of a calibration: the next start shows the unfinished run first, and one press finishes it. */
-import { mkdtemp, realpath } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { temporaryFolder } from '../tools/temporary-folder.ts'
 import { checkSampleExport } from './support/check-export.ts'
 import { announceSkip, noWindowReason, screenshot } from './support/environment.ts'
 import { tabTo } from './support/keyboard-job.ts'
@@ -13,7 +12,7 @@ announceSkip('kill and resume in the window', noWindowReason)
 
 describe.skipIf(noWindowReason !== undefined)('after SIGKILL', () => {
   test('the library continues the run', async () => {
-    const folder = await realpath(await mkdtemp(join(tmpdir(), 'quantmill-killed-')))
+    const folder = await temporaryFolder()
     const killed = await openWindow(folder)
     await startLongRun(killed.page, 16)
     const hostPid = await killed.app.evaluate(

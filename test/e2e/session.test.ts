@@ -2,12 +2,12 @@
  * What is not the straight way through the window, in one session in a browser: a disk that is full in the middle, runs that wait for each other,
  * reports of earlier exports, comparing without a pointer. What happened and how to go on must be understood from the screen alone.
  */
-import { mkdtemp, realpath, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { chromium, type Browser, type Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { temporaryFolder } from '../tools/temporary-folder.ts'
 import { accessibilityFaults } from './support/accessibility.ts'
 import { checkSampleExport } from './support/check-export.ts'
 import { announceSkip, chromiumPath, IS_ROOT, noBrowserReason, screenshot } from './support/environment.ts'
@@ -36,7 +36,7 @@ describe.skipIf(noBrowserReason !== undefined)('one session', () => {
   }
 
   beforeAll(async () => {
-    folder = await realpath(await mkdtemp(join(tmpdir(), 'quantmill-session-')))
+    folder = await temporaryFolder()
     fullDisk = join(folder, 'full')
     const fault = pathToFileURL(join(import.meta.dirname, 'support/full-disk.mjs'))
     fault.searchParams.set('flag', fullDisk)
