@@ -4,6 +4,7 @@ import type { SerialisedError } from '../../shared/errors/app-error.ts'
 import type { ExportProfile, ModuleFormat } from '../engine/quant/formats.ts'
 import type { FusedHalf } from '../engine/quant/layout.ts'
 import type { StoredTransform } from '../engine/quant/packing.ts'
+import type { ResolvedFold } from '../engine/smoothing/fold-values.ts'
 
 /** Bytes of the source: in a file the host opened, or in memory that the device worker filled. */
 export type SourceBytes =
@@ -49,6 +50,8 @@ export interface WorkerMember {
   readonly weightShape?: OutputPlace | undefined
   /** Place in the fused weight, which is this task's members one after the other; see QuantizeMember. */
   readonly fused?: FusedHalf | undefined
+  /** Applied to the source as it is read. */
+  readonly fold?: ResolvedFold | undefined
 }
 
 export type WorkerTask =
@@ -59,10 +62,12 @@ export type WorkerTask =
       readonly dtype: Dtype
       readonly output: OutputPlace
       readonly convertTo: 'BF16' | undefined
-      /** Columns of the matrix, for transforms that pair rows. */
+      /** Columns of the matrix, for folds and for transforms that pair rows. */
       readonly columns?: number | undefined
       /** u8[256]: every byte b is written as table[b]. */
       readonly table?: Uint8Array<ArrayBuffer> | undefined
+      /** Applied to the source as it is read. */
+      readonly fold?: ResolvedFold | undefined
     }
   | {
       readonly kind: 'quantize'
@@ -72,6 +77,58 @@ export type WorkerTask =
       readonly searchesAlone: boolean
       readonly members: readonly WorkerMember[]
     }
+
+/** A matrix that is read to find smoothing vectors; nothing is written. */
+export type MeasuredMember = Pick<WorkerMember, 'sourceName' | 'source' | 'dtype' | 'rows' | 'cols'>
+
+/** What must be known of weights before input channels can be rescaled. Members have the same columns. */
+export type MeasureTask =
+  | {
+      readonly kind: 'weight_channels'
+      /** Elements of a row that share a scale; undefined = all of them. */
+      readonly blockSize: number | undefined
+      readonly members: readonly MeasuredMember[]
+    }
+  | {
+      readonly kind: 'rounding_errors'
+      readonly format: ModuleFormat
+      readonly members: readonly MeasuredMember[]
+      /** f32 [columns] each: what columns are multiplied by. */
+      readonly candidates: readonly Float32Array[]
+      /** By candidate: maximum that the members share after it. */
+      readonly tensorAmaxes: readonly number[]
+      /** f64 [columns]: squared input of each, added up. */
+      readonly inputSquares: Float64Array
+    }
+
+export interface WeightChannels {
+  readonly kind: 'weight_channels'
+  /** f32 [columns]: largest magnitude. */
+  readonly amax: Float32Array
+  /** f64 [columns]: magnitudes relative to the largest of their block, added up over the rows. */
+  readonly shares: Float64Array
+  readonly rowCount: number
+}
+
+export interface RoundingErrors {
+  readonly kind: 'rounding_errors'
+  /** f64 by candidate: sum over i, j of inputSquares_j · (Ŵ_ij / s_j − W_ij)². */
+  readonly errors: Float64Array
+  /** f64 by candidate: sum of Ŵ². */
+  readonly energies: Float64Array
+  /** Sum of inputSquares_j · W_ij². */
+  readonly reference: number
+}
+
+export type MeasureResult = WeightChannels | RoundingErrors
+
+/** Everything that an export worker does. */
+export type PoolTask = WorkerTask | MeasureTask
+export type PoolResult<T extends PoolTask> = T extends { readonly kind: 'weight_channels' }
+  ? WeightChannels
+  : T extends { readonly kind: 'rounding_errors' }
+    ? RoundingErrors
+    : TaskResult
 
 /**
  * A weight whose scales are not what its values ask for. All zeros: `repaired` by the hardened profile with a finite scale, or `reproduced`
@@ -95,11 +152,11 @@ export interface TaskResult {
 
 export interface TaskMessage {
   readonly seq: number
-  readonly task: WorkerTask
+  readonly task: PoolTask
 }
 
 export type TaskReply =
-  | { readonly seq: number; readonly ok: true; readonly result: TaskResult }
+  | { readonly seq: number; readonly ok: true; readonly result: TaskResult | MeasureResult }
   | { readonly seq: number; readonly ok: false; readonly error: SerialisedError }
 
 export interface ExportWorkerData {

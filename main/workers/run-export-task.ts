@@ -31,7 +31,8 @@ import {
   storedElementBytes,
   taskMemory,
 } from './task-memory.ts'
-import { readFully } from '../engine/io/node/read-fully.ts'
+import { notFinite } from './measure-weights.ts'
+import { foldSource, readSourceBytes } from './read-source.ts'
 
 /** Amax that stands in for an all-zero weight in the hardened profile: every scale becomes finite and positive, every value stays 0. */
 const DEAD_WEIGHT_AMAX = 1
@@ -82,12 +83,14 @@ function copyTensor(running: Running, task: Extract<WorkerTask, { kind: 'copy' }
   const hash = createHash('sha256')
   const elementBytes = storedElementBytes(task.dtype)
   const { transform } = task.output
-  running.isPlainCopy = transform === undefined && task.convertTo === undefined && task.table === undefined
+  running.isPlainCopy = [transform, task.convertTo, task.table, task.fold].every(
+    (change) => change === undefined,
+  )
   const ratio = task.convertTo === undefined ? transformedBytes(transform, 1) : 2 / elementBytes
   const largestChunk = copyChunkBytes(task)
   for (let done = 0; done < task.source.sizeBytes; done += largestChunk) {
     const chunkBytes = Math.min(largestChunk, task.source.sizeBytes - done)
-    readSource(running, task.source, done, arena.input().subarray(0, chunkBytes), task.sourceName)
+    readSource(running, task, done, arena.input().subarray(0, chunkBytes))
     assertFinite(arena, task.dtype, 0, chunkBytes, task.sourceName)
     let bytes = arena.input().subarray(0, chunkBytes)
     if (task.table !== undefined) mapBytes(bytes, task.table)
@@ -131,10 +134,10 @@ function loadMembers(running: Running, members: readonly WorkerMember[]): void {
   for (const member of members) {
     const { dtype, source, sourceName } = member
     const end = offset + bf16Bytes(member)
-    if (dtype === 'BF16') readSource(running, source, 0, arena.input().subarray(offset, end), sourceName)
+    if (dtype === 'BF16') readSource(running, member, 0, arena.input().subarray(offset, end))
     else {
       const raw = arena.input().subarray(scratch, scratch + source.sizeBytes)
-      readSource(running, source, 0, raw, sourceName)
+      readSource(running, member, 0, raw)
       assertFinite(arena, dtype, scratch, source.sizeBytes, sourceName)
       toBf16(arena, dtype, scratch, member.rows * member.cols)
       arena.input().set(arena.output().subarray(0, end - offset), offset)
@@ -259,13 +262,7 @@ function forEachRowChunk(running: Running, member: WorkerMember, visit: (rows: n
   const rowsAtOnce = chunkRows(member)
   for (let row = 0; row < member.rows; row += rowsAtOnce) {
     const rows = Math.min(rowsAtOnce, member.rows - row)
-    readSource(
-      running,
-      member.source,
-      row * rowBytes,
-      arena.input().subarray(0, rows * rowBytes),
-      member.sourceName,
-    )
+    readSource(running, member, row * rowBytes, arena.input().subarray(0, rows * rowBytes))
     if (member.dtype !== 'BF16') {
       assertFinite(arena, member.dtype, 0, rows * rowBytes, member.sourceName)
       toBf16(arena, member.dtype, 0, rows * member.cols)
@@ -299,14 +296,6 @@ function assertFinite(
   if (!isFinite) throw notFinite(name)
 }
 
-function notFinite(name: string): AppError {
-  return new AppError('WEIGHT_NOT_FINITE', {
-    subject: name,
-    problem: 'the weight holds a NaN or an infinity, from which no scale can be made',
-    remedy: 'get an undamaged copy of the checkpoint',
-  })
-}
-
 function toBf16(arena: KernelArena, dtype: Dtype, offsetBytes: number, elementCount: number): void {
   if (dtype === 'F32') arena.f32ToBf16(offsetBytes, elementCount, 0)
   else if (dtype === 'F16') arena.f16ToBf16(offsetBytes, elementCount, 0)
@@ -319,24 +308,21 @@ function toBf16(arena: KernelArena, dtype: Dtype, offsetBytes: number, elementCo
   }
 }
 
+/** Whole elements of a task's source, hashed as they are stored and then folded. */
 function readSource(
   running: Running,
-  source: SourceBytes,
+  from: WorkerMember | Extract<WorkerTask, { kind: 'copy' }>,
   offsetBytes: number,
   target: Uint8Array,
-  name: string,
 ): void {
-  if (source.kind === 'memory') {
-    target.set(new Uint8Array(source.buffer, source.offsetBytes + offsetBytes, target.length))
-  } else {
-    readFully(source.descriptor, target, source.offsetBytes + offsetBytes, name)
-    running.bytesRead += target.length
-  }
+  running.bytesRead += readSourceBytes(from, offsetBytes, target)
   if (running.isPlainCopy) return
-  const seen = hashOf(running, source)
-  if (offsetBytes !== seen.doneBytes) return
-  seen.hash.update(target)
-  seen.doneBytes += target.length
+  const seen = hashOf(running, from.source)
+  if (offsetBytes === seen.doneBytes) {
+    seen.hash.update(target)
+    seen.doneBytes += target.length
+  }
+  foldSource(from, offsetBytes, target)
 }
 
 function writeOutput(running: Running, place: OutputPlace, offsetBytes: number, bytes: Uint8Array): void {

@@ -51,6 +51,7 @@ export const ERROR_KINDS = {
   ACTIVATION_NOT_FINITE: 'data',
   SOURCE_CHANGED: 'data',
   JOURNAL_INVALID: 'data',
+  SMOOTHING_INVALID: 'data',
   // unsupported: correct input that we do not handle
   ARCHITECTURE_UNSUPPORTED: 'unsupported',
   DTYPE_UNSUPPORTED: 'unsupported',

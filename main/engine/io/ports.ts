@@ -23,6 +23,8 @@ export interface CheckpointFolder {
   readRange(name: string, offsetBytes: number, lengthBytes: number): Promise<Uint8Array<ArrayBuffer>>
   /** Size of one file, or undefined when it does not exist. */
   sizeOf(name: string): Promise<number | undefined>
+  /** The folder of that name inside; undefined when there is none. Absent where folders are not looked into. */
+  subfolder?(name: string): Promise<CheckpointFolder | undefined>
 }
 
 /** A file for numbers that do not fit into memory. Its calls block: it is for worker threads, which wait for every run of a graph anyway. */

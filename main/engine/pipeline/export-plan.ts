@@ -9,6 +9,7 @@ import type { KvCacheFormat, ModuleFormat, ExportProfile } from '../quant/format
 import type { FusedHalf } from '../quant/layout.ts'
 import type { StoredTransform } from '../quant/packing.ts'
 import type { ResolvedFormats } from '../recipes/resolve-formats.ts'
+import type { SmoothingGroup, SmoothingMethod, TensorFold } from '../smoothing/smoothing.ts'
 import type { PlanList } from './plan-list.ts'
 
 /** One tensor of the output, at its final place. */
@@ -46,6 +47,8 @@ export interface QuantizeMember {
   readonly weightShape?: PlannedTensor | undefined
   /** Set for gate and up in fp8_pb_wo whose tile maxima are divided as ModelOpt does it, tiles that hold rows of both included. */
   readonly fused?: FusedHalf | undefined
+  /** How the source is rewritten by smoothing vectors before anything else; absent = not. */
+  readonly fold?: TensorFold | undefined
 }
 
 /** A unit of work: finished as a whole, journalled as a whole. */
@@ -60,6 +63,8 @@ export type ExportTask =
       readonly convertTo: 'BF16' | undefined
       /** u8[256]: every byte b is written as table[b]. Absent = bytes stay. Not together with other changes. */
       readonly table?: Uint8Array<ArrayBuffer> | undefined
+      /** As in QuantizeMember; before `convertTo`. Not together with `table`. */
+      readonly fold?: TensorFold | undefined
     }
   | {
       /** Quantizes matrices that share one tensor amax (fusion group, gate/up of an expert) or a single matrix. */
@@ -88,6 +93,16 @@ export interface PlannedActivationScale {
   readonly divisor: number
 }
 
+export interface PlannedSmoothing {
+  readonly method: SmoothingMethod
+  /** Vectors that must be found before a tensor with a fold can be written. */
+  readonly groups: readonly SmoothingGroup[]
+  /** Tensors with a fold that stay unquantized: norms, routers and other readers of the same channels. */
+  readonly rewrittenCount: number
+  /** Quantized linears whose inputs are left alone, by name below the layer. */
+  readonly leftAlone: readonly string[]
+}
+
 export interface PlannedTextFile {
   readonly fileName: string
   readonly text: string
@@ -112,6 +127,8 @@ export interface ExportPlan {
   readonly activationScales: PlanList<PlannedActivationScale>
   /** Activation scales come from this percentile of the row maxima; absent = from the maxima. */
   readonly percentile?: number | undefined
+  /** Absent = weights are quantized as they are. */
+  readonly smoothing?: PlannedSmoothing | undefined
   /** Quantizer names that must have statistics before the run can end. Empty = data-free. */
   readonly calibrationSites: readonly string[]
   /** config.json, hf_quant_config.json, model.safetensors.index.json; index only for more than one shard. */

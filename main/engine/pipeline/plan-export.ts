@@ -13,8 +13,10 @@ import { adoptFormats, dialectOf } from '../dialects/choose-dialect.ts'
 import type { MoeModel } from '../models/moe-model.ts'
 import type { ExportProfile } from '../quant/formats.ts'
 import type { Recipe } from '../recipes/recipe.ts'
+import type { SmoothingGroup } from '../smoothing/smoothing.ts'
 import { resolveFormats, type ResolvedFormats } from '../recipes/resolve-formats.ts'
-import type { ExportPlan } from './export-plan.ts'
+import { FoldMap, leftAlone, smoothingGroups } from '../smoothing/fold-map.ts'
+import type { ExportPlan, PlannedSmoothing } from './export-plan.ts'
 import { PlanDraft } from './plan-draft.ts'
 import { ItemPlanner, type ItemContext } from './plan-items.ts'
 import { planTextFiles } from './plan-text-files.ts'
@@ -52,6 +54,9 @@ export function planExport(input: PlanInput): ExportPlan {
   assertStoredAsMatrix(model, resolved)
   const draft = new PlanDraft()
   const { availableSites } = input
+  const groups =
+    recipe.smoothing === undefined ? [] : smoothingGroups(recipe.smoothing, model, resolved.formats)
+  const folds = groups.length === 0 ? undefined : new FoldMap(groups.map(({ key }) => key))
   const makePlanner = plannerFactory({
     ...resolved,
     dialect,
@@ -59,6 +64,7 @@ export function planExport(input: PlanInput): ExportPlan {
     profile,
     availableSites,
     dividesFusedTiles: profile === 'identical',
+    folds,
   })
   const planner = makePlanner(draft)
   const marks = model.exportOrder.map((item) => {
@@ -84,13 +90,31 @@ export function planExport(input: PlanInput): ExportPlan {
     tasksOfLayer: replay.tasksOfLayer,
     activationScales: replay.activationScales,
     percentile: recipe.percentile,
-    calibrationSites: [...new Set(draft.activationScales.flatMap(({ sites }) => sites))],
+    smoothing: planSmoothing(recipe, groups, draft, resolved),
+    calibrationSites: [
+      ...new Set([
+        ...draft.activationScales.flatMap(({ sites }) => sites),
+        ...groups.map(({ site }) => site),
+      ]),
+    ],
     textFiles,
     sourceBytes: checkpoint.totalTensorBytes,
     outputBytes: shards.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
     quantizedSourceBytes: draft.quantizedSourceBytes,
     quantizedOutputBytes: draft.quantizedOutputBytes,
   }
+}
+
+/** undefined when the method finds nothing to rescale, as SmoothQuant without 8-bit inputs. */
+function planSmoothing(
+  { smoothing }: Recipe,
+  groups: readonly SmoothingGroup[],
+  { tasks }: PlanDraft,
+  { formats }: ResolvedFormats,
+): PlannedSmoothing | undefined {
+  if (smoothing === undefined || groups.length === 0) return undefined
+  const rewritten = tasks.filter((task) => task.kind === 'copy' && task.fold !== undefined)
+  return { method: smoothing, groups, rewrittenCount: rewritten.length, leftAlone: leftAlone(formats) }
 }
 
 /** On its own, so that what stays with the plan holds on to nothing else of the planning. */

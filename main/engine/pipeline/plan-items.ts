@@ -9,6 +9,7 @@ import type { TensorSlice } from '../checkpoint/checkpoint.ts'
 import type { Dialect, DialectPart, PartRole } from '../dialects/dialect.ts'
 import type { ExpertSlices, ExportItem, MoeModel, TensorRole } from '../models/moe-model.ts'
 import type { ExportProfile, KvCacheFormat, ModuleFormat } from '../quant/formats.ts'
+import type { FoldMap } from '../smoothing/fold-map.ts'
 import { sharesGroupAmax, TILE_SIZE, type FusedHalf } from '../quant/layout.ts'
 import type { PlannedActivationScale, PlannedTensor, QuantizeMember } from './export-plan.ts'
 import type { PlanDraft } from './plan-draft.ts'
@@ -24,6 +25,8 @@ export interface ItemContext {
   readonly availableSites: ReadonlySet<string> | undefined
   /** True = the tiles of a fused expert are divided between gate and up as ModelOpt does it, even where a tile holds rows of both. */
   readonly dividesFusedTiles: boolean
+  /** Which tensors smoothing vectors rewrite; absent = none. */
+  readonly folds?: FoldMap | undefined
 }
 
 /** Bound of FP8, which KV scales are relative to in FP8 and NVFP4 caches alike. */
@@ -84,6 +87,7 @@ export class ItemPlanner {
       source,
       output,
       convertTo: isConverted ? 'BF16' : undefined,
+      fold: this.context.folds?.foldOf(name.replace(/\.weight$/, '')),
     })
   }
 
@@ -225,7 +229,9 @@ export class ItemPlanner {
     return output
   }
 
-  private addMember(member: QuantizeMember): QuantizeMember {
+  private addMember(unfolded: QuantizeMember): QuantizeMember {
+    const fold = this.context.folds?.foldOf(unfolded.module)
+    const member = fold === undefined ? unfolded : { ...unfolded, fold }
     const { source, weight, weightScale, weightScale2, weightShape } = member
     this.draft.quantizedSourceBytes += source.sizeBytes
     this.draft.quantizedOutputBytes +=

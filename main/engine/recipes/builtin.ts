@@ -3,6 +3,11 @@
  * meaning are ModelOpt's presets (file stems) and PTQ recipes (file names); order of entries follows ModelOpt's rules.
  */
 import type { DialectChoice, KvCacheChoice } from '../../../shared/domain/run-options.ts'
+import {
+  DEFAULT_ALPHA_STEP,
+  DEFAULT_SMOOTHQUANT_ALPHA,
+  type SmoothingMethod,
+} from '../smoothing/smoothing.ts'
 import { NUMERICS, type NumericsName } from './numerics.ts'
 import type { CalibrationMethod, RecipeEntry } from './recipe.ts'
 import { both, off, set } from './units.ts'
@@ -15,6 +20,7 @@ export interface Selection {
   readonly hasDefaultExclusions?: boolean
   readonly method: CalibrationMethod
   readonly hasScaleSweep?: boolean
+  readonly smoothing?: SmoothingMethod
   /** Where the format is written by default, when engines do not load it from ModelOpt's dialect. */
   readonly dialect?: DialectChoice
   /** What is quantized, as a sentence without the KV cache part. */
@@ -72,6 +78,8 @@ function qwenWeightOnly(weight: NumericsName): Pick<Selection, 'rules' | 'lastRu
   }
 }
 
+const AWQ_LITE = { kind: 'awq_lite', alphaStep: DEFAULT_ALPHA_STEP } as const
+
 const fp8 = everywhere('fp8', 'fp8', 'max', 'FP8 weights and inputs in every linear layer')
 const nvfp4 = everywhere('nvfp4', 'nvfp4', 'max', 'NVFP4 weights and inputs in every linear layer')
 const nvfp4WeightOnly = everywhere(
@@ -104,6 +112,16 @@ export const SELECTIONS = {
     purpose: 'FP8 weights and inputs in the full-attention layers only',
   },
   int8: everywhere('int8_per_channel', 'int8', 'max', 'INT8 weights per output channel and INT8 inputs'),
+  int8_smoothquant: {
+    ...everywhere(
+      'int8_per_channel',
+      'int8',
+      'max',
+      'INT8 weights per output channel and INT8 inputs; input channels rescaled by SmoothQuant',
+    ),
+    smoothing: { kind: 'smoothquant', alpha: DEFAULT_SMOOTHQUANT_ALPHA },
+    dialect: 'compressed-tensors',
+  },
   int8_weight_only: everywhere(
     'int8_per_channel',
     undefined,
@@ -112,6 +130,16 @@ export const SELECTIONS = {
   ),
   int4_blockwise_weight_only: {
     ...everywhere('int4_per_block', undefined, 'max', 'INT4 weights in blocks of 128, inputs stay 16 bit'),
+    dialect: 'compressed-tensors',
+  },
+  int4_awq: {
+    ...everywhere(
+      'int4_per_block',
+      undefined,
+      'max',
+      'INT4 weights in blocks of 128, inputs stay 16 bit; input channels rescaled by AWQ',
+    ),
+    smoothing: AWQ_LITE,
     dialect: 'compressed-tensors',
   },
   int4_blockwise_experts_only: {
@@ -138,6 +166,15 @@ export const SELECTIONS = {
   },
   nvfp4,
   nvfp4_default: nvfp4,
+  nvfp4_awq_lite: {
+    ...everywhere(
+      'nvfp4',
+      'nvfp4',
+      'max',
+      'NVFP4 weights and inputs in every linear layer; input channels rescaled by AWQ',
+    ),
+    smoothing: AWQ_LITE,
+  },
   nvfp4_w4a4_weight_mse_fp8_sweep: {
     ...everywhere(
       'nvfp4_static',
@@ -278,17 +315,20 @@ export const LISTED_RECIPES: readonly string[] = [
   'fp8_per_channel_per_token',
   'fp8_2d_blockwise_weight_only',
   'int8',
+  'int8_smoothquant',
   'int8_weight_only',
   'int4_blockwise_weight_only',
   'int4_blockwise_experts_only',
   'w4a8_int4_fp8',
   'w4a8_int4_fp8_experts_only',
+  'int4_awq',
   'nvfp4',
   'nvfp4_experts_only',
   'nvfp4_mlp_only',
   'nvfp4_omlp_only',
   'nvfp4_w4a4_weight_mse_fp8_sweep',
   'nvfp4_four_over_six',
+  'nvfp4_awq_lite',
   'w4a16_nvfp4',
   'w4a8_nvfp4_fp8',
   'mxfp8',
@@ -298,11 +338,19 @@ export const LISTED_RECIPES: readonly string[] = [
 
 /** ModelOpt names that are known but not written, with the reason: the user learns more than "unknown". */
 export const UNSUPPORTED_RECIPES: ReadonlyMap<string, string> = new Map([
-  ...['int4_awq', 'w4a8_awq_beta', 'nvfp4_awq_lite', 'nvfp4_awq_clip', 'nvfp4_awq_full'].map(
-    (name) => [name, 'AWQ needs a search over input channels that Quantmill does not have'] as const,
-  ),
+  [
+    'w4a8_awq_beta',
+    'INT4 weights on an FP8 grid with FP8 inputs are in a form that Quantmill does not write',
+  ],
+  [
+    'nvfp4_awq_clip',
+    'it clips weights by a search that Quantmill does not have; nvfp4_awq_lite is available',
+  ],
+  [
+    'nvfp4_awq_full',
+    'it clips weights by a search that Quantmill does not have; nvfp4_awq_lite is available',
+  ],
   ['nvfp4_svdquant', 'SVDQuant stores low-rank factors that Quantmill does not write'],
-  ['int8_smoothquant', 'SmoothQuant rescales input channels, which Quantmill does not do'],
   ['nvfp4_w4a4_weight_local_hessian', 'the local Hessian search is not available'],
   ['nvfp4_default-kv_none-gptq', 'GPTQ is not available'],
   ['nvfp4_act_headroom', 'calibration with activation headroom is not available'],

@@ -38,6 +38,7 @@ export function loadRecipe(name: string | undefined, text?: string): Recipe {
     entries: selectionEntries(selection, builtin.kv),
     method: selection.method,
     hasScaleSweep: selection.hasScaleSweep ?? false,
+    ...(selection.smoothing === undefined ? {} : { smoothing: selection.smoothing }),
     calibration: { data: undefined, samples: undefined, sequenceLength: undefined },
     expertInputScale: undefined,
     fallback: 'layer_maximum',

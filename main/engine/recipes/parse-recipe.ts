@@ -3,6 +3,11 @@
  * works unchanged as long as it asks for something Quantmill writes. Every mistake names line and key.
  */
 import { DIALECTS, EXPERT_INPUT_SCALES, KV_CACHE_FORMATS } from '../../../shared/domain/run-options.ts'
+import {
+  DEFAULT_ALPHA_STEP,
+  DEFAULT_SMOOTHQUANT_ALPHA,
+  type SmoothingMethod,
+} from '../smoothing/smoothing.ts'
 import { isSelectionName, SELECTIONS, type Selection } from './builtin.ts'
 import { parseAttributes, type ImportNames } from './parse-attributes.ts'
 import type { CalibrationMethod, Recipe, RecipeEntry } from './recipe.ts'
@@ -33,7 +38,12 @@ const METHOD_KEYS = [
   'stop_multiplier',
   'step_size',
   'percentile',
+  'alpha',
+  'alpha_step',
 ]
+
+/** CWE-770: every step is one more rounding of all weights. */
+const SMALLEST_STEP = 0.01
 
 type Fields = ReadonlyMap<string, YamlValue>
 
@@ -41,7 +51,7 @@ type Fields = ReadonlyMap<string, YamlValue>
 export function parseRecipe(name: string, text: string): Recipe {
   const { root, fields, imports } = readRoot(name, text)
   const quantize = quantizeFields(root, fields, imports)
-  const { method, hasScaleSweep, percentile } =
+  const { method, hasScaleSweep, percentile, smoothing } =
     quantize.preset ?? parseAlgorithm(quantize.fields.get('algorithm'))
   const entries = quantize.preset?.entries ?? parseEntries(root, quantize.fields, imports)
   return {
@@ -51,6 +61,7 @@ export function parseRecipe(name: string, text: string): Recipe {
     method,
     hasScaleSweep,
     ...(percentile === undefined ? {} : { percentile }),
+    ...(smoothing === undefined ? {} : { smoothing }),
     ...parseRunPart(fields),
     sourceText: text,
   }
@@ -101,6 +112,7 @@ interface Preset {
   readonly method: CalibrationMethod
   readonly hasScaleSweep: boolean
   readonly percentile?: number | undefined
+  readonly smoothing?: SmoothingMethod | undefined
 }
 
 /** The part with `algorithm` and `quant_cfg`: below `quantize`, at the top level, or `$import` of a whole preset. */
@@ -124,8 +136,9 @@ function quantizeFields(
   const base = imports.get(preset.text()) ?? preset.text()
   if (!isSelectionName(base)) throw preset.invalid(`there is no preset "${base}"`)
   const selection: Selection = SELECTIONS[base]
-  const { method, hasScaleSweep = false } = selection
-  return { fields: inner, preset: { entries: selectionEntries(selection, 'none'), method, hasScaleSweep } }
+  const { method, hasScaleSweep = false, smoothing } = selection
+  const entries = selectionEntries(selection, 'none')
+  return { fields: inner, preset: { entries, method, hasScaleSweep, smoothing } }
 }
 
 /** Local name -> last part of the imported path, which is the name of a unit, numerics or preset. */
@@ -149,18 +162,41 @@ function readPurpose(fields: Fields): string {
   return (fields.get('purpose') ?? description)?.text().trim() ?? 'a recipe of your own'
 }
 
-function parseAlgorithm(
-  value: YamlValue | undefined,
-): Pick<Preset, 'method' | 'hasScaleSweep' | 'percentile'> {
+type Algorithm = Pick<Preset, 'method' | 'hasScaleSweep' | 'percentile' | 'smoothing'>
+
+function parseAlgorithm(value: YamlValue | undefined): Algorithm {
   if (value === undefined) return { method: 'max', hasScaleSweep: false }
-  if (!value.isMapping()) return { method: parseMethod(value), hasScaleSweep: false }
+  if (!value.isMapping()) {
+    return { method: parseMethod(value), hasScaleSweep: false, smoothing: parseSmoothing(value, new Map()) }
+  }
   const fields = value.fields(METHOD_KEYS)
   const method = fields.get('method')
   return {
     method: method === undefined ? 'max' : parseMethod(method),
     hasScaleSweep: fields.get('fp8_scale_sweep')?.boolean() ?? false,
     percentile: parsePercentile(fields.get('percentile'), method),
+    smoothing: parseSmoothing(method, fields),
   }
+}
+
+/** Each of the two methods has one number of its own; a number of the other is a mistake. */
+function parseSmoothing(method: YamlValue | undefined, fields: Fields): SmoothingMethod | undefined {
+  const name = method?.isNull() === false ? method.scalar() : undefined
+  const alpha = parseShare(fields.get('alpha'), name === 'smoothquant', 0)
+  const alphaStep = parseShare(fields.get('alpha_step'), name === 'awq_lite', SMALLEST_STEP)
+  if (name === 'awq_lite') return { kind: name, alphaStep: alphaStep ?? DEFAULT_ALPHA_STEP }
+  if (name === 'smoothquant') return { kind: name, alpha: alpha ?? DEFAULT_SMOOTHQUANT_ALPHA }
+  return undefined
+}
+
+/** A number from `least` to 1. */
+function parseShare(value: YamlValue | undefined, isKnown: boolean, least: number): number | undefined {
+  if (value === undefined) return undefined
+  if (!isKnown)
+    throw value.invalid('this method does not have it', 'alpha: smoothquant, alpha_step: awq_lite')
+  const share = value.number()
+  if (share >= least && share <= 1) return share
+  throw value.invalid(`${String(share)} is not a number from ${String(least)} to 1`)
 }
 
 /** 100 is the maximum itself. */
@@ -171,13 +207,24 @@ function parsePercentile(value: YamlValue | undefined, method: YamlValue | undef
     throw value.invalid(`${String(percentile)} is not a percentile above 0 and up to 100`)
   if (method !== undefined && parseMethod(method) === 'none')
     throw value.invalid('without a method nothing is calibrated', 'use method: max')
+  if (parseSmoothing(method, new Map()) !== undefined)
+    throw value.invalid('maxima of rescaled channels have no percentile', 'leave percentile out')
   return percentile === 100 ? undefined : percentile
 }
 
 function parseMethod(value: YamlValue): CalibrationMethod {
   if (value.isNull()) return 'none'
-  const method = value.choice(['none', 'max', 'mse', 'four_over_six'])
-  return method === 'four_over_six' ? 'mse' : method
+  switch (value.choice(['none', 'max', 'mse', 'four_over_six', 'awq_lite', 'smoothquant'])) {
+    case 'none':
+      return 'none'
+    case 'mse':
+    case 'four_over_six':
+      return 'mse'
+    case 'max':
+    case 'awq_lite':
+    case 'smoothquant':
+      return 'max'
+  }
 }
 
 function parseEntries(root: YamlValue, quantize: Fields, imports: ImportNames): readonly RecipeEntry[] {

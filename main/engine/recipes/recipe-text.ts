@@ -5,17 +5,21 @@ import type { BlockSizes, NumBits, QuantizerAttributes, Recipe, RecipeEntry } fr
 /** YAML that loads to the same recipe again. Ends with a newline. */
 export function recipeText(recipe: Recipe): string {
   if (recipe.sourceText !== undefined) return recipe.sourceText
-  const algorithm =
-    recipe.method === 'mse' ? { method: 'mse', fp8_scale_sweep: recipe.hasScaleSweep } : recipe.method
   const text = {
     name: recipe.name,
     purpose: recipe.purpose,
     ...(recipe.expertInputScale === undefined ? {} : { expert_input_scale: recipe.expertInputScale }),
     fallback: recipe.fallback,
     ...(recipe.dialect === undefined ? {} : { dialect: recipe.dialect }),
-    quantize: { algorithm, quant_cfg: recipe.entries.map(entryText) },
+    quantize: { algorithm: algorithmText(recipe), quant_cfg: recipe.entries.map(entryText) },
   }
   return stringify(text, { lineWidth: 0 })
+}
+
+function algorithmText({ method, hasScaleSweep, smoothing }: Recipe): unknown {
+  if (smoothing?.kind === 'awq_lite') return { method: smoothing.kind, alpha_step: smoothing.alphaStep }
+  if (smoothing?.kind === 'smoothquant') return { method: smoothing.kind, alpha: smoothing.alpha }
+  return method === 'mse' ? { method, fp8_scale_sweep: hasScaleSweep } : method
 }
 
 function entryText(entry: RecipeEntry): Record<string, unknown> {

@@ -3,6 +3,7 @@
  * scale, fallback, dialect). Nothing here knows a model; resolve-formats.ts applies a recipe to one.
  */
 import type { DialectChoice, ExpertInputScaleChoice } from '../../../shared/domain/run-options.ts'
+import type { SmoothingMethod } from '../smoothing/smoothing.ts'
 
 /** Number format of a quantizer: an integer width, or a float as `e<exponent bits>m<mantissa bits>`. */
 export type NumBits = number | `e${number}m${number}`
@@ -68,6 +69,8 @@ export interface Recipe {
   readonly hasScaleSweep: boolean
   /** Input and cache maxima are this percentile of the row maxima. Absent = the maximum. Above 0 and below 100. */
   readonly percentile?: number | undefined
+  /** How input channels are rescaled before weights are rounded. Absent = not. Scales are then maxima, without a percentile. */
+  readonly smoothing?: SmoothingMethod | undefined
   readonly calibration: {
     /** `builtin`, or the name of a data file the user supplies; undefined = the run's choice. */
     readonly data: string | undefined

@@ -63,7 +63,7 @@ export function summariseRecipe(recipe: Recipe): RecipeSummary {
     purpose: recipe.purpose,
     formats: [...new Set([...formats.values()].map(({ format }) => format))],
     kvCache,
-    needsData: needsScale || kvCache === 'fp8' || kvCache === 'nvfp4',
+    needsData: needsScale || recipe.smoothing !== undefined || kvCache === 'fp8' || kvCache === 'nvfp4',
     covers: RECIPE_PARTS.filter((part) => [...formats.keys()].some((module) => partOf(module) === part)),
     gpus: gpus(recipe.dialect ?? 'modelopt', resolved),
     bitsPerWeight: weights === 0 ? 0 : Math.round((bits / weights) * 1000) / 1000,

@@ -8,10 +8,12 @@ import type { Findings } from './findings.ts'
 import { firstDifference } from './first-difference.ts'
 import { asBf16Bytes, isFloat } from './read-floats.ts'
 import type { SourceView } from './source-view.ts'
+import { foldedCopy } from '../smoothing/fold-values.ts'
 import type { StoredTensors } from './stored-tensors.ts'
 import { WindowedReader } from './windowed-reader.ts'
 
 const CHUNK_BYTES = 4 * 1024 * 1024
+export const NO_VECTORS = 'quantmill/smoothing.safetensors has no vectors that fit this tensor'
 
 export interface SourceContext extends ScaleContext {
   readonly source: SourceView
@@ -77,7 +79,7 @@ async function compareBytes(
   tensor: TensorSlice,
   original: TensorSlice,
   sourceReader: WindowedReader,
-  { reader, findings }: SourceContext,
+  { reader, findings, source }: SourceContext,
 ): Promise<void> {
   const { name, dtype, shape, sizeBytes } = tensor
   const rule = ruleOf(name)
@@ -93,10 +95,16 @@ async function compareBytes(
     return
   }
   const ratio = original.sizeBytes / Math.max(1, sizeBytes)
+  const fold = source.foldOf(name.replace(/\.weight$/, ''), original)
+  if (fold === 'missing') {
+    findings.add(rule, name, NO_VECTORS)
+    return
+  }
   for (let from = 0; from < sizeBytes; from += CHUNK_BYTES) {
     const length = Math.min(CHUNK_BYTES, sizeBytes - from)
     const own = await reader.read(tensor, from, length)
-    const other = await sourceReader.read(original, from * ratio, length * ratio)
+    const stored = await sourceReader.read(original, from * ratio, length * ratio)
+    const other = fold === undefined ? stored : foldedCopy(original, fold, from * ratio, stored)
     const at = firstDifference(
       own,
       isRounded && isFloat(sourceDtype) ? asBf16Bytes(sourceDtype, other) : other,

@@ -1,6 +1,6 @@
 /** Dequantized weights against the source, matrix by matrix, and what that says of each format. */
 import type { FormatError } from '../../../shared/domain/verify-report.ts'
-import type { SourceContext } from './check-copies.ts'
+import { NO_VECTORS, type SourceContext } from './check-copies.ts'
 import { isSameShape } from './check-parts.ts'
 import type { SoundMatrix } from './check-tensors.ts'
 import type { MatrixComparer, MatrixComparison, MatrixTask } from './compare-matrix.ts'
@@ -61,12 +61,20 @@ export async function checkErrors(
 }
 
 /** undefined for what cannot be compared: another rule has said why. */
-function taskOf(sound: SoundMatrix, { broken, source }: SourceContext): MatrixTask | undefined {
+function taskOf(
+  sound: SoundMatrix,
+  { broken, source, findings }: SourceContext,
+): MatrixTask | undefined {
   const { matrix, stored, parts } = sound
   const original = source.matrixOf(matrix.module)
   if (broken.has(matrix.module) || original === undefined || stored.hasZeroPoint) return undefined
   if (!isSameShape(original.shape, [matrix.rows, matrix.cols]) || !isFloat(original.dtype)) return undefined
-  return { stored: { matrix, stored, parts }, original }
+  const fold = source.foldOf(matrix.module, original)
+  if (fold === 'missing') {
+    findings.add('source.error', matrix.module, NO_VECTORS)
+    return undefined
+  }
+  return { stored: { matrix, stored, parts }, original, fold }
 }
 
 function take(

@@ -1,5 +1,6 @@
 /** One dequantized matrix against its source: every value within the bound of its format. Streams in chunks of rows. */
 import type { TensorSlice } from '../checkpoint/checkpoint.ts'
+import { foldedCopy, type ResolvedFold } from '../smoothing/fold-values.ts'
 import type { StoredMatrix } from './check-tensors.ts'
 import { compareChunk } from './compare-values.ts'
 import { decodeChunks, type DecodedChunk } from './decode-chunks.ts'
@@ -12,6 +13,8 @@ export interface MatrixTask {
   readonly stored: StoredMatrix
   /** BF16, F16 or F32 matrix of the same shape. */
   readonly original: TensorSlice
+  /** How smoothing rewrote the matrix before it was rounded; undefined: not. */
+  readonly fold?: ResolvedFold | undefined
 }
 
 export interface MatrixComparison {
@@ -45,7 +48,7 @@ export class PlainComparer implements MatrixComparer {
   }
 
   /** Throws READ_FAILED, SAFETENSORS_TRUNCATED. */
-  async compare({ stored, original }: MatrixTask): Promise<MatrixComparison> {
+  async compare({ stored, original, fold }: MatrixTask): Promise<MatrixComparison> {
     const bound = errorBound(stored.stored)
     const { rows, cols } = stored.matrix
     const rowBytes = original.sizeBytes / rows
@@ -54,7 +57,8 @@ export class PlainComparer implements MatrixComparer {
     let firstViolation = ''
     for await (const chunk of decodeChunks(stored, this.reader)) {
       const from = chunk.firstRow * rowBytes
-      const bytes = await this.sourceReader.read(original, from, chunk.rowCount * rowBytes)
+      const read = await this.sourceReader.read(original, from, chunk.rowCount * rowBytes)
+      const bytes = fold === undefined ? read : foldedCopy(original, fold, from, read)
       const weights = isFloat(original.dtype) ? roundedToBf16(original.dtype, bytes) : new Float32Array(0)
       const violations = compareChunk(bound, weights, chunk, sums)
       if (violationCount === 0 && violations.count > 0)

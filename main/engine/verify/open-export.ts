@@ -4,6 +4,12 @@ import type { Checkpoint } from '../checkpoint/checkpoint.ts'
 import { openCheckpoint } from '../checkpoint/open-checkpoint.ts'
 import { asNumber, asObject, parseJsonObject, type JsonObject } from '../formats/hf-config/lossless-json.ts'
 import type { CheckpointFolder } from '../io/ports.ts'
+import {
+  parseSmoothingRecord,
+  SMOOTHING_FILE,
+  SMOOTHING_LIMIT_BYTES,
+  type SmoothingRecord,
+} from '../smoothing/smoothing-record.ts'
 
 export const INDEX_FILE = 'model.safetensors.index.json'
 export const LEGACY_FILE = 'hf_quant_config.json'
@@ -11,6 +17,7 @@ const LLM_COMPRESSOR_RECIPES = ['recipe.yaml', 'recipe.yml']
 /** CWE-770: as for config.json; mixed precision lists every module. */
 const MAX_CONFIG_BYTES = 64 * 1024 * 1024
 const MAX_INDEX_BYTES = 512 * 1024 * 1024
+const OWN_FOLDER = 'quantmill'
 const MAX_RECIPE_BYTES = 1024 * 1024
 
 export interface OpenedExport {
@@ -25,9 +32,14 @@ export interface OpenedExport {
   readonly legacy: JsonObject | undefined
   /** Text of llm-compressor's recipe; undefined without one. */
   readonly recipeText: string | undefined
+  /** What our own exports say about weights that were rewritten before they were rounded; undefined for any other. */
+  readonly smoothing?: SmoothingRecord | undefined
 }
 
-/** Reads headers, index and configurations. Throws what openCheckpoint throws for unreadable files, CONFIG_INVALID, FILE_TOO_LARGE. */
+/**
+ * Reads headers, index, configurations and our own record of smoothing. Throws what openCheckpoint throws for unreadable files, CONFIG_INVALID,
+ * FILE_TOO_LARGE, SMOOTHING_INVALID.
+ */
 export async function openExport(folder: CheckpointFolder): Promise<OpenedExport> {
   const indexProblems: AppError[] = []
   const checkpoint = await openCheckpoint(folder, {
@@ -50,6 +62,7 @@ export async function openExport(folder: CheckpointFolder): Promise<OpenedExport
       ? parseJsonObject(await folder.readAll(LEGACY_FILE, MAX_CONFIG_BYTES), LEGACY_FILE)
       : undefined,
     recipeText: await readRecipe(folder, names),
+    smoothing: await readSmoothing(folder),
   }
 }
 
@@ -82,4 +95,11 @@ async function readRecipe(folder: CheckpointFolder, names: ReadonlySet<string>):
   const name = LLM_COMPRESSOR_RECIPES.find((candidate) => names.has(candidate))
   if (name === undefined) return undefined
   return new TextDecoder('utf-8').decode(await folder.readAll(name, MAX_RECIPE_BYTES))
+}
+
+async function readSmoothing(folder: CheckpointFolder): Promise<SmoothingRecord | undefined> {
+  const own = await folder.subfolder?.(OWN_FOLDER)
+  if (own === undefined || (await own.sizeOf(SMOOTHING_FILE)) === undefined) return undefined
+  const bytes = await own.readAll(SMOOTHING_FILE, SMOOTHING_LIMIT_BYTES)
+  return parseSmoothingRecord(`${OWN_FOLDER}/${SMOOTHING_FILE}`, bytes)
 }

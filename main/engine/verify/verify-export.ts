@@ -153,8 +153,12 @@ export interface Compared {
 
 const NOT_COMPARED: Compared = { sourcePath: undefined, source: undefined, errors: [], matrixCount: 0 }
 
-/** True for exports of tools that change weights before they round them: the source says little about their values. */
-export function changesWeights({ recipeText }: OpenedExport): boolean {
+/** True for exports whose weights were changed before they were rounded: no weight can be made again from the source as it is. */
+export function changesWeights({ recipeText, smoothing }: OpenedExport): boolean {
+  return smoothing !== undefined || isWrittenByOthers(recipeText)
+}
+
+function isWrittenByOthers(recipeText: string | undefined): boolean {
   return WEIGHT_CHANGING.test(recipeText ?? '')
 }
 
@@ -168,7 +172,7 @@ async function compareWithSource(
   context: ScaleContext,
 ): Promise<Compared> {
   if (folder === undefined) return NOT_COMPARED
-  const source = sourceView(await openCheckpoint(folder))
+  const source = sourceView(await openCheckpoint(folder), opened.smoothing?.vectors)
   await checkSideFiles(opened.checkpoint, source.checkpoint, context)
   const sourcePath = folder.displayPath
   if (!checkModel(model, source, findings)) {
@@ -178,7 +182,8 @@ async function compareWithSource(
   }
   const sourceContext = { ...context, source, tensors, onMatrixError }
   await checkCopies(modules, sourceContext)
-  if (changesWeights(opened)) {
+  // What our own recipes rewrite is on record; what others do is not.
+  if (isWrittenByOthers(opened.recipeText)) {
     findings.skip('source.error')
     return { sourcePath, source, errors: [], matrixCount: 0 }
   }

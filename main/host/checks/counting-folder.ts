@@ -28,6 +28,11 @@ export class CountingFolder implements CheckpointFolder {
     return bytes
   }
 
+  /** What is in there does not count. */
+  async subfolder(name: string): Promise<CheckpointFolder | undefined> {
+    return this.inner.subfolder?.(name)
+  }
+
   sizeOf(name: string): Promise<number | undefined> {
     return this.inner.sizeOf(name)
   }

@@ -12,6 +12,7 @@ import { planConvert, type ConvertPlan } from '../../engine/convert/plan-convert
 import { parseJsonObject, type JsonObject } from '../../engine/formats/hf-config/lossless-json.ts'
 import { NodeCheckpointFolder } from '../../engine/io/node/checkpoint-folder.ts'
 import { writeFully } from '../../engine/io/node/write-fully.ts'
+import { SMOOTHING_FILE } from '../../engine/smoothing/smoothing-record.ts'
 import { checkPublished } from '../jobs/check-export.ts'
 import type { JobEnvironment } from '../jobs/job-observer.ts'
 import { checkOutput, copySideFile, writeSmallFile, type OutputFolder } from '../jobs/output-folder.ts'
@@ -68,7 +69,7 @@ const LEGACY_NAME = 'hf_quant_config.json'
 /** CWE-770: as for config.json; mixed precision lists every module. */
 const MAX_LEGACY_BYTES = 64 * 1024 * 1024
 /** What an earlier run left about the export that stays true of the converted one. */
-const CARRIED_OWN_FILES = ['recipe.yaml', 'calibration.safetensors']
+const CARRIED_OWN_FILES = ['recipe.yaml', 'calibration.safetensors', SMOOTHING_FILE]
 
 /** Converts. Throws what planning throws, before anything is created; CANCELLED; environment errors, after which nothing is published. */
 export async function convertExport(

@@ -91,7 +91,7 @@ export async function calibrateAndExport(
   const boundaries = new CalibrationBoundaries(work, device)
   try {
     const parts = { client, exchange, sweep, observer, prepared, work, boundaries, descriptors, exportPath }
-    const stage = { ...parts, needsCalibration, quality: qualityLevel(request.options, needsCalibration) }
+    const stage = { ...parts, needsCalibration, quality: qualityLevel(request.options, needsCalibration, prepared.plan) }
     const { tokenCount, before, copies, measurement, ...started } = await startCalibration(stage, request)
     const what = needsCalibration ? 'calibrating' : 'measuring'
     observer.log('info', `${what} on ${device} with ${String(tokenCount)} tokens`)
@@ -152,7 +152,8 @@ async function startCalibration(stage: Stage, request: HostStartRequest): Promis
   const { client, exchange, observer, prepared, work, boundaries, descriptors } = stage
   const { options } = request
   const { model } = prepared
-  const shouldObserveChannels = options.statistics === 'full'
+  const { smoothing, percentile } = prepared.plan
+  const shouldObserveChannels = options.statistics === 'full' || smoothing !== undefined
   if (shouldObserveChannels) checkChannelSize(model.text)
   const { layerCount } = model.text
   const passes = options.minTokensPerExpert === undefined ? 1 : 2
@@ -172,8 +173,9 @@ async function startCalibration(stage: Stage, request: HostStartRequest): Promis
     copies,
     batches: [batch],
     shouldObserveChannels,
-    percentile: prepared.plan.percentile,
-    unitPort: exchange.workerPort,
+    percentile,
+    // Nothing can be exported before its vectors are found, which needs the statistics of the layer.
+    unitPort: smoothing === undefined ? exchange.workerPort : undefined,
     states: quality?.states ?? states,
     quality: quality?.request,
     kept: boundaries.kept,

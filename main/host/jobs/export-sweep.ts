@@ -3,7 +3,7 @@
  * Every task runs exactly once, whoever offers its bytes first; what it returns is collected for report and receipt.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { AppError } from '../../../shared/errors/app-error.ts'
+import { AppError, invariant } from '../../../shared/errors/app-error.ts'
 import type { TensorSlice } from '../../engine/checkpoint/checkpoint.ts'
 import type {
   ExportPlan,
@@ -21,6 +21,8 @@ import type {
   WorkerTask,
 } from '../../workers/export-protocol.ts'
 import { largestTaskMemory } from '../../workers/task-memory.ts'
+import { resolveFold, type ResolvedFold } from '../../engine/smoothing/fold-values.ts'
+import type { SmoothingVectors, TensorFold } from '../../engine/smoothing/smoothing.ts'
 import type { WorkerPool } from '../pool/worker-pool.ts'
 import { taskSources } from './task-sources.ts'
 import { SourceHashes, TensorHashes } from './tensor-hashes.ts'
@@ -57,6 +59,10 @@ export class ExportSweep {
   private readonly unsortedDeadWeights: DeadWeight[] = []
   bytesRead = 0
   bytesWritten = 0
+  /** To be set before the first task with a fold is run. */
+  vectors: SmoothingVectors | undefined
+  /** Whether an earlier attempt has written a tensor with a fold. */
+  hasWrittenFolded = false
   private readonly options: ExportSweepOptions
   /** 1 for tasks that were started or that an earlier run has finished. */
   private readonly isStarted: Uint8Array
@@ -125,6 +131,7 @@ export class ExportSweep {
       const earlier = this.options.finished.get(task.taskIndex)
       if (earlier === undefined) continue
       this.isStarted[task.taskIndex] = 1
+      this.hasWrittenFolded ||= hasFold(task)
       this.collect(task, { ...earlier, bytesRead: 0, bytesWritten: 0 })
       this.options.onTaskDone(task, sourceBytes(task), undefined)
     }
@@ -152,6 +159,10 @@ export class ExportSweep {
   }
 
   private start(task: ExportTask, locate: (slice: TensorSlice) => SourceBytes): Promise<void> {
+    invariant(
+      this.vectors !== undefined || !hasFold(task),
+      'a tensor was to be written before its vectors were found',
+    )
     const done = this.options.pool.run(this.toWorkerTask(task, locate)).then((result) => {
       this.collect(task, result)
       this.options.onTaskDone(task, sourceBytes(task), result)
@@ -189,6 +200,7 @@ export class ExportSweep {
         convertTo,
         columns: matrixColumns(task),
         table,
+        fold: this.resolveFold(task.fold, source),
       }
     }
     const members = task.members.map((member) => this.toWorkerMember(member, locate))
@@ -211,7 +223,16 @@ export class ExportSweep {
       weightScale2: member.weightScale2 === undefined ? undefined : this.place(member.weightScale2),
       weightShape: member.weightShape === undefined ? undefined : this.place(member.weightShape),
       fused: member.fused,
+      fold: this.resolveFold(member.fold, member.source),
     }
+  }
+
+  /** undefined before the vectors are known: how much memory tasks need does not depend on them. */
+  private resolveFold(fold: TensorFold | undefined, { name, shape }: TensorSlice): ResolvedFold | undefined {
+    if (fold === undefined || this.vectors === undefined) return undefined
+    const resolved = resolveFold(fold, this.vectors, shape)
+    invariant(resolved !== undefined, `${name} has no smoothing vector of its size`)
+    return resolved
   }
 
   private place(tensor: PlannedTensor): OutputPlace {
@@ -233,6 +254,12 @@ export class ExportSweep {
       sizeBytes: slice.sizeBytes,
     }
   }
+}
+
+function hasFold(task: ExportTask): boolean {
+  const parts: readonly { readonly fold?: TensorFold | undefined }[] =
+    task.kind === 'copy' ? [task] : task.members
+  return parts.some(({ fold }) => fold !== undefined)
 }
 
 export function cancelled(): AppError {

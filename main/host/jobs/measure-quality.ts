@@ -42,11 +42,16 @@ export interface MeasurementParts {
   readonly descriptors: readonly number[]
 }
 
-/** What is measured: as asked for, else everything where a calibration runs anyway and nothing where the export needs no data. */
+/**
+ * What is measured: as asked for, else everything where a calibration runs anyway and nothing where the export needs no data. Nothing either
+ * where channels are rescaled: their layers are written only after the calibration has passed them.
+ */
 export function qualityLevel(
   { quality }: Pick<RunOptions, 'quality'>,
   needsCalibration: boolean,
+  { smoothing }: Pick<ExportPlan, 'smoothing'>,
 ): QualityChoice {
+  if (smoothing !== undefined) return 'off'
   return quality ?? (needsCalibration ? 'full' : 'off')
 }
 

@@ -7,11 +7,12 @@ import type { RunReport } from '../../../shared/domain/job.ts'
 import { formatBytes } from '../../../shared/domain/format-text.ts'
 import { AppError } from '../../../shared/errors/app-error.ts'
 import { amaxAt } from '../../engine/calibration/row-maxima-collector.ts'
-import { EMPTY_STATS, type CalibrationStats } from '../../engine/calibration/stats.ts'
+import { EMPTY_STATS } from '../../engine/calibration/stats.ts'
 import {
   resolveActivationScales,
   type ResolvedScales,
 } from '../../engine/pipeline/resolve-activation-scales.ts'
+import { smoothedAmaxes } from '../../engine/smoothing/channel-inputs.ts'
 import type { HostStartRequest } from '../host-api.ts'
 import { findProblems, outputOf } from '../preflight/preflight.ts'
 import { WorkerPool } from '../pool/worker-pool.ts'
@@ -31,6 +32,7 @@ import { releaseGarbage } from '../../engine/io/node/release-garbage.ts'
 import { runIdentity } from './run-identity.ts'
 import type { CalibrationOutcome } from './run-parts.ts'
 import { openWorkFolder, type WorkFolder } from './work-folder.ts'
+import { searchSmoothing } from '../smoothing/search-smoothing.ts'
 import { SourceFiles } from './source-files.ts'
 import { sealExport, writeActivationScales } from './seal-export.ts'
 
@@ -109,12 +111,12 @@ async function fillFolder(writing: Writing, work: WorkFolder, kernels: Uint8Arra
   try {
     sources = await SourceFiles.open(checkpoint.shards, (name) => folder.pathOf(name), plan.tasks)
     const sweep = makeSweep(prepared, pool, sources, work, workerCount, observer)
-    const calibrated = await runSweep(writing, sweep, sources.descriptors, work)
+    const calibrated = await runSweep(writing, { sweep, pool, workerCount }, sources.descriptors, work)
     await work.journal.commit()
     await sources.checkAll()
     await pool.close() // its memory goes back before scales and texts are made
     releaseGarbage()
-    const { scales, findings } = resolve(prepared, calibrated.stats)
+    const { scales, findings } = resolve(prepared, calibrated)
     writeActivationScales(scales, work.shards, sweep.hashes)
     observer.stageDone('export')
     clock.mark('export')
@@ -190,14 +192,39 @@ function makeSweep(
   })
 }
 
+interface Exporting {
+  readonly sweep: ExportSweep
+  readonly pool: WorkerPool
+  readonly workerCount: number
+}
+
 async function runSweep(
   { request, environment, observer, prepared, output, clock }: Writing,
-  sweep: ExportSweep,
+  { sweep, pool, workerCount }: Exporting,
   descriptors: readonly number[],
   work: WorkFolder,
 ): Promise<CalibrationOutcome> {
+  const { plan } = prepared
+  const finish = async (outcome: CalibrationOutcome): Promise<CalibrationOutcome> => {
+    const smoothing =
+      plan.smoothing &&
+      (await searchSmoothing({
+        plan,
+        smoothing: plan.smoothing,
+        stats: outcome.stats,
+        pool,
+        maxInFlight: workerCount * TASKS_AHEAD_PER_WORKER,
+        descriptors,
+        folder: work.ownPath,
+        hasWritten: sweep.hasWrittenFolded,
+        observer,
+      }))
+    sweep.vectors = smoothing?.vectors
+    await sweep.runRemaining()
+    return { ...outcome, smoothing }
+  }
   const needsCalibration = needsStatistics(prepared)
-  if (needsCalibration || qualityLevel(request.options, needsCalibration) !== 'off') {
+  if (needsCalibration || qualityLevel(request.options, needsCalibration, plan) !== 'off') {
     const outcome = await calibrateAndExport(
       request,
       environment,
@@ -209,21 +236,20 @@ async function runSweep(
       output.partialPath,
     )
     clock.mark('calibrate')
-    await sweep.runRemaining()
-    return outcome
+    return finish(outcome)
   }
   observer.stageSkipped('calibrate')
-  await sweep.runRemaining()
-  return {
+  return finish({
     stats: prepared.givenStats ?? EMPTY_STATS,
     device: 'none',
     bytesRead: 0,
     spilledBytes: 0,
     notices: [],
-  }
+  })
 }
 
-function resolve(prepared: PreparedRun, stats: CalibrationStats): ResolvedScales {
-  const { activationScales, percentile, profile } = prepared.plan
-  return resolveActivationScales(activationScales, { ...stats, amax: amaxAt(stats, percentile) }, profile)
+function resolve({ plan }: PreparedRun, { stats, smoothing }: CalibrationOutcome): ResolvedScales {
+  const { activationScales, percentile, profile } = plan
+  const amax = smoothing === undefined ? amaxAt(stats, percentile) : smoothedAmaxes(stats, smoothing.vectors)
+  return resolveActivationScales(activationScales, { ...stats, amax }, profile)
 }

@@ -1,6 +1,7 @@
 /** What a run has in hand between its stages. Types only, so that the stages need not import one another. */
 import type { CoverageSearch, QualityFinding } from '../../../shared/domain/job.ts'
 import type { CalibrationStats } from '../../engine/calibration/stats.ts'
+import type { SmoothingRecord } from '../../engine/smoothing/smoothing-record.ts'
 import type { HostStartRequest } from '../host-api.ts'
 import type { ExportSweep } from './export-sweep.ts'
 import type { LoggedObserver } from './job-log.ts'
@@ -21,6 +22,8 @@ export interface CalibrationOutcome {
   readonly coverageSearch?: CoverageSearch | undefined
   /** undefined when it was not measured. */
   readonly quality?: MeasuredQuality | undefined
+  /** Found between calibration and export; undefined for a recipe without. */
+  readonly smoothing?: SmoothingRecord | undefined
 }
 
 export interface RunParts {

@@ -6,6 +6,7 @@ import { writeCalibrationDump } from '../../engine/calibration/amax-dump.ts'
 import { fromFsError } from '../../engine/io/node/fs-error.ts'
 import { writeFully } from '../../engine/io/node/write-fully.ts'
 import type { ResolvedScale } from '../../engine/pipeline/resolve-activation-scales.ts'
+import { SMOOTHING_FILE, writeSmoothingRecord } from '../../engine/smoothing/smoothing-record.ts'
 import { recipeText } from '../../engine/recipes/recipe-text.ts'
 import { copySideFile, writeSmallFile } from './output-folder.ts'
 import { makeReceipt, RECEIPT_NAME, receiptText, sourceLines, tensorLines } from './receipt.ts'
@@ -61,6 +62,8 @@ export async function sealExport(
   await writeOwn('recipe.yaml', recipeText(prepared.recipe))
   if (calibrated.stats.amax.size > 0)
     await writeOwn('calibration.safetensors', writeCalibrationDump(calibrated.stats))
+  if (calibrated.smoothing !== undefined)
+    await writeOwn(SMOOTHING_FILE, writeSmoothingRecord(calibrated.smoothing))
   await writeOwn('job.log.jsonl', parts.lines.map((line) => `${JSON.stringify(line)}\n`).join(''))
   await writeSmallFile(
     join(own, RECEIPT_NAME),

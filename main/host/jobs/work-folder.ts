@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { invariant } from '../../../shared/errors/app-error.ts'
 import { fromFsError } from '../../engine/io/node/fs-error.ts'
 import type { ExportPlan } from '../../engine/pipeline/export-plan.ts'
+import { removeLayerRecords } from '../smoothing/smoothing-store.ts'
 import type { TaskResult } from '../../workers/export-protocol.ts'
 import type { HostStartRequest } from '../host-api.ts'
 import { BOUNDARY_FILES, type BoundaryRecord } from './boundary-record.ts'
@@ -106,6 +107,7 @@ function endings(
         await journal.close()
         for (const name of [...BOUNDARY_FILES, CHOICE_NAME])
           await rm(join(ownFolder(output), name), { force: true })
+        await removeLayerRecords(ownFolder(output))
         const kept = await Promise.all(paths.map(async (path) => ({ path, bytes: await readFile(path) })))
         restore = async () => {
           // Best effort: without it the next run starts anew.

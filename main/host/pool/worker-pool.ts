@@ -7,10 +7,12 @@ import { Worker } from 'node:worker_threads'
 import { AppError, invariant } from '../../../shared/errors/app-error.ts'
 import type {
   ExportWorkerData,
+  MeasureResult,
+  PoolResult,
+  PoolTask,
   TaskMemory,
   TaskReply,
   TaskResult,
-  WorkerTask,
 } from '../../workers/export-protocol.ts'
 
 const MAX_DEATHS = 3
@@ -18,8 +20,8 @@ const MAX_DEATHS = 3
 const WORKER_LIMITS = { maxYoungGenerationSizeMb: 1, maxOldGenerationSizeMb: 128 } as const
 
 interface Pending {
-  readonly task: WorkerTask
-  readonly resolve: (result: TaskResult) => void
+  readonly task: PoolTask
+  readonly resolve: (result: TaskResult | MeasureResult) => void
   readonly reject: (error: AppError) => void
   deaths: number
 }
@@ -67,13 +69,17 @@ export class WorkerPool {
     return this.queue.length + this.slots.filter((slot) => slot.current !== undefined).length
   }
 
-  run(task: WorkerTask): Promise<TaskResult> {
+  run<T extends PoolTask>(task: T): Promise<PoolResult<T>> {
     return new Promise((resolve, reject) => {
       if (this.failure !== undefined) {
         reject(this.failure)
         return
       }
-      this.queue.push({ task, resolve, reject, deaths: 0 })
+      // A worker answers a task with its own kind of result; messages carry no types.
+      const answer = (result: TaskResult | MeasureResult): void => {
+        resolve(result as PoolResult<T>)
+      }
+      this.queue.push({ task, resolve: answer, reject, deaths: 0 })
       this.dispatch()
     })
   }
@@ -165,6 +171,6 @@ export class WorkerPool {
   }
 }
 
-function subjectOf(task: WorkerTask): string {
+function subjectOf(task: PoolTask): string {
   return task.kind === 'copy' ? task.sourceName : (task.members[0]?.sourceName ?? 'export worker')
 }

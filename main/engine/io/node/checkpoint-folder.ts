@@ -74,6 +74,15 @@ export class NodeCheckpointFolder implements CheckpointFolder {
     }
   }
 
+  /** CWE-59: a link to a folder elsewhere counts as none. */
+  async subfolder(name: string): Promise<NodeCheckpointFolder | undefined> {
+    if ((await this.entry(name))?.kind !== 'folder') return undefined
+    const path = this.join(name)
+    return (await realpath(path)) === join(await realpath(this.displayPath), name)
+      ? new NodeCheckpointFolder(path)
+      : undefined
+  }
+
   private async entry(name: string): Promise<FolderEntry | undefined> {
     try {
       const path = this.join(name)
