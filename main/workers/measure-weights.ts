@@ -81,20 +81,31 @@ function roundingErrors(
     }
     for (const [index, scales] of candidates.entries()) {
       const rounded = roundScaled(arena, task.format, weights, rows, scales, task.tensorAmaxes[index] ?? 0)
-      let error = 0
-      let energy = 0
-      for (let at = 0, column = 0; at < weights.length; at += 1) {
-        const value = rounded[at] ?? 0
-        const difference = value / (scales[column] ?? 1) - (weights[at] ?? 0)
-        error += (inputSquares[column] ?? 0) * difference * difference
-        energy += value * value
-        column = column + 1 === columnCount ? 0 : column + 1
-      }
+      const { error, energy } = weighErrors(weights, rounded, scales, inputSquares)
       errors[index] = (errors[index] ?? 0) + error
       energies[index] = (energies[index] ?? 0) + energy
     }
   })
   return { kind: 'rounding_errors', errors, energies, reference }
+}
+
+/** Sums over values of whole rows: squared errors times what the channels' inputs weigh, and squares of the rounded values. */
+function weighErrors(
+  weights: Float32Array,
+  rounded: Float32Array,
+  scales: Float32Array,
+  inputSquares: Float64Array,
+): { readonly error: number; readonly energy: number } {
+  let error = 0
+  let energy = 0
+  for (let at = 0, column = 0; at < weights.length; at += 1) {
+    const value = rounded[at] ?? 0
+    const difference = value / (scales[column] ?? 1) - (weights[at] ?? 0)
+    error += (inputSquares[column] ?? 0) * difference * difference
+    energy += value * value
+    column = column + 1 === scales.length ? 0 : column + 1
+  }
+  return { error, energy }
 }
 
 /** Values of the stored matrix after its columns were multiplied: f32 [rows · columns]. */

@@ -52,19 +52,27 @@ export class FoldMap {
     const ref = (key: string, copy = 0): VectorRef | undefined =>
       this.keys.has(`${layer}.${key}`) ? { key: `${layer}.${key}`, copy } : undefined
     const { expert, projection } = EXPERT_MODULE.exec(rest)?.groups ?? {}
-    if (expert !== undefined) {
-      const own = ref(EXPERTS_DOWN, Number(expert))
-      if (projection === 'down') return compact({ columns: own })
-      return compact({ columns: ref(MLP_NORM), rows: projection === 'up' ? own : undefined })
-    }
-    if (rest in READERS) return compact({ norm: ref(rest) })
-    if (rest === SHARED_DOWN) return compact({ columns: ref(SHARED_DOWN) })
-    const norm = READS.get(rest)
-    return compact({
-      columns: norm === undefined ? undefined : ref(norm),
-      rows: rest === SHARED_UP ? ref(SHARED_DOWN) : undefined,
-    })
+    return expert === undefined ? foldOfLinear(rest, ref) : foldOfExpert(Number(expert), projection, ref)
   }
+}
+
+/** The vector of a key below the layer; undefined when there is none. */
+type Refer = (key: string, copy?: number) => VectorRef | undefined
+
+function foldOfExpert(expert: number, projection: string | undefined, ref: Refer): TensorFold | undefined {
+  const own = ref(EXPERTS_DOWN, expert)
+  if (projection === 'down') return compact({ columns: own })
+  return compact({ columns: ref(MLP_NORM), rows: projection === 'up' ? own : undefined })
+}
+
+function foldOfLinear(rest: string, ref: Refer): TensorFold | undefined {
+  if (rest in READERS) return compact({ norm: ref(rest) })
+  if (rest === SHARED_DOWN) return compact({ columns: ref(SHARED_DOWN) })
+  const norm = READS.get(rest)
+  return compact({
+    columns: norm === undefined ? undefined : ref(norm),
+    rows: rest === SHARED_UP ? ref(SHARED_DOWN) : undefined,
+  })
 }
 
 function compact(fold: TensorFold): TensorFold | undefined {

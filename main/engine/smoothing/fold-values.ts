@@ -6,7 +6,7 @@ import type { TensorSlice } from '../checkpoint/checkpoint.ts'
 import { f32ToBf16 } from '../tensor/bf16.ts'
 import { f32ToF16 } from '../tensor/f16.ts'
 import { widenToF32, type FloatSource } from '../tensor/widen.ts'
-import { vectorOf, type SmoothingVectors, type TensorFold } from './smoothing.ts'
+import { vectorOf, type SmoothingVectors, type TensorFold, type VectorRef } from './smoothing.ts'
 
 /** Elements that are widened at once: a whole tensor as f32 would be memory that nobody has counted. */
 const PIECE_ELEMENTS = 1 << 18
@@ -28,15 +28,20 @@ export function resolveFold(
   shape: readonly number[],
 ): ResolvedFold | undefined {
   const [rows = 0, columns = 0] = shape
+  if (fold.norm !== undefined && shape.length !== 1) return undefined
+  const find = (ref: VectorRef | undefined, width: number): Float32Array | undefined =>
+    ref && vectorOf(vectors, ref, width)
+  const fits = (ref: VectorRef | undefined, vector: Float32Array | undefined, width: number): boolean =>
+    ref === undefined || vector?.length === width
   const resolved = {
-    columns: fold.columns && vectorOf(vectors, fold.columns, columns),
-    rows: fold.rows && vectorOf(vectors, fold.rows, rows),
-    norm: fold.norm && vectorOf(vectors, fold.norm, rows),
+    columns: find(fold.columns, columns),
+    rows: find(fold.rows, rows),
+    norm: find(fold.norm, rows),
   }
   const isWhole =
-    (fold.columns === undefined || resolved.columns?.length === columns) &&
-    (fold.rows === undefined || resolved.rows?.length === rows) &&
-    (fold.norm === undefined || (resolved.norm?.length === rows && shape.length === 1))
+    fits(fold.columns, resolved.columns, columns) &&
+    fits(fold.rows, resolved.rows, rows) &&
+    fits(fold.norm, resolved.norm, rows)
   return isWhole ? resolved : undefined
 }
 

@@ -61,10 +61,7 @@ export async function checkErrors(
 }
 
 /** undefined for what cannot be compared: another rule has said why. */
-function taskOf(
-  sound: SoundMatrix,
-  { broken, source, findings }: SourceContext,
-): MatrixTask | undefined {
+function taskOf(sound: SoundMatrix, { broken, source, findings }: SourceContext): MatrixTask | undefined {
   const { matrix, stored, parts } = sound
   const original = source.matrixOf(matrix.module)
   if (broken.has(matrix.module) || original === undefined || stored.hasZeroPoint) return undefined

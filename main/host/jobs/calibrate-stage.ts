@@ -91,7 +91,11 @@ export async function calibrateAndExport(
   const boundaries = new CalibrationBoundaries(work, device)
   try {
     const parts = { client, exchange, sweep, observer, prepared, work, boundaries, descriptors, exportPath }
-    const stage = { ...parts, needsCalibration, quality: qualityLevel(request.options, needsCalibration, prepared.plan) }
+    const stage = {
+      ...parts,
+      needsCalibration,
+      quality: qualityLevel(request.options, needsCalibration, prepared.plan),
+    }
     const { tokenCount, before, copies, measurement, ...started } = await startCalibration(stage, request)
     const what = needsCalibration ? 'calibrating' : 'measuring'
     observer.log('info', `${what} on ${device} with ${String(tokenCount)} tokens`)
@@ -153,8 +157,7 @@ async function startCalibration(stage: Stage, request: HostStartRequest): Promis
   const { options } = request
   const { model } = prepared
   const { smoothing, percentile } = prepared.plan
-  const shouldObserveChannels = options.statistics === 'full' || smoothing !== undefined
-  if (shouldObserveChannels) checkChannelSize(model.text)
+  const shouldObserveChannels = wantsChannels(request, prepared)
   const { layerCount } = model.text
   const passes = options.minTokensPerExpert === undefined ? 1 : 2
   observer.stageStarted('calibrate', passes * layerCount, 'layers')
@@ -190,6 +193,13 @@ async function startCalibration(stage: Stage, request: HostStartRequest): Promis
     coverageSearch: covered?.search,
     bytesRead: covered?.bytesRead ?? 0,
   }
+}
+
+/** Throws what checkChannelSize throws. */
+function wantsChannels({ options }: HostStartRequest, { plan, model }: PreparedRun): boolean {
+  const isWanted = options.statistics === 'full' || plan.smoothing !== undefined
+  if (isWanted) checkChannelSize(model.text)
+  return isWanted
 }
 
 /** Tensors outside the layers that the device worker reads: the export has them before. */

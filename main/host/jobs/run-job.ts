@@ -33,6 +33,7 @@ import { runIdentity } from './run-identity.ts'
 import type { CalibrationOutcome } from './run-parts.ts'
 import { openWorkFolder, type WorkFolder } from './work-folder.ts'
 import { searchSmoothing } from '../smoothing/search-smoothing.ts'
+import { smoothingNotices } from '../smoothing/smoothing-notices.ts'
 import { SourceFiles } from './source-files.ts'
 import { sealExport, writeActivationScales } from './seal-export.ts'
 
@@ -221,7 +222,10 @@ async function runSweep(
       }))
     sweep.vectors = smoothing?.vectors
     await sweep.runRemaining()
-    return { ...outcome, smoothing }
+    if (plan.smoothing === undefined || smoothing === undefined) return outcome
+    const notices = smoothingNotices(plan.smoothing, smoothing)
+    for (const notice of notices) observer.log('info', notice)
+    return { ...outcome, smoothing, notices: [...outcome.notices, ...notices] }
   }
   const needsCalibration = needsStatistics(prepared)
   if (needsCalibration || qualityLevel(request.options, needsCalibration, plan) !== 'off') {

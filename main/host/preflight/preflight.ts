@@ -46,7 +46,8 @@ export async function findProblems(
   prepared: PreparedRun,
 ): Promise<Findings> {
   const needsCalibration = needsStatistics(prepared)
-  const needsDevice = needsCalibration || qualityLevel(request.options, needsCalibration, prepared.plan) !== 'off'
+  const needsDevice =
+    needsCalibration || qualityLevel(request.options, needsCalibration, prepared.plan) !== 'off'
   const planned = fromPlan(request, environment, prepared)
   const errors = [
     ...(await failuresOf(() => checkDestination(request, environment, prepared))),

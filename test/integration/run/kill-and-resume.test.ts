@@ -20,6 +20,7 @@ const RECIPES = [
   'nvfp4_default-kv_fp8',
   'mxfp8-kv_fp8_cast',
   'nvfp4_experts_only-kv_fp8',
+  'int4_awq',
 ]
 /** A whole run of the sample takes about this long here; kills fall anywhere in it. */
 const RUN_MS = 1200

@@ -15,10 +15,10 @@ test.each([
 })
 
 test('everything where the run calibrates, nothing where it needs no data, otherwise as asked for', () => {
-  expect(qualityLevel({}, true)).toBe('full')
-  expect(qualityLevel({}, false)).toBe('off')
-  expect(qualityLevel({ quality: 'off' }, true)).toBe('off')
-  expect(qualityLevel({ quality: 'layers' }, false)).toBe('layers')
+  expect(qualityLevel({}, true, {})).toBe('full')
+  expect(qualityLevel({}, false, {})).toBe('off')
+  expect(qualityLevel({ quality: 'off' }, true, {})).toBe('off')
+  expect(qualityLevel({ quality: 'layers' }, false, {})).toBe('layers')
 })
 
 test('the second stream gets what it needs, a quarter of the limit at most', () => {

@@ -68,7 +68,7 @@ describe('names that are not recipes', () => {
     },
   )
 
-  test.each(['nvfp4_awq_lite', 'mxfp6', 'int8_smoothquant-kv_fp8'])('%s is known but not written', (name) => {
+  test.each(['nvfp4_awq_full', 'mxfp6', 'w4a8_awq_beta-kv_fp8'])('%s is known but not written', (name) => {
     expect(errorOf(name).code).toBe('FORMAT_UNSUPPORTED')
   })
 })
