@@ -26,8 +26,6 @@ export interface SmoothingRecord {
   readonly statistics?: Uint8Array | undefined
 }
 
-export const EMPTY_RECORD: SmoothingRecord = { vectors: new Map(), estimates: new Map() }
-
 export function mergeRecords(records: Iterable<SmoothingRecord>): SmoothingRecord {
   const vectors = new Map<string, Float32Array>()
   const estimates = new Map<string, readonly SmoothingEstimate[]>()
