@@ -32,7 +32,8 @@ if (await hasSetUp()) {
   const folder = makeRunFolder()
   try {
     const env = environment.then((found) => ({ ...found, ...folder.env }))
-    await Promise.all([runWindowTests(env), runNodeTests(env), runStaticChecks()])
+    await Promise.all([runNodeTests(env), runStaticChecks()])
+    await runWindowTests(env)
   } finally {
     await checkLeftovers(folder)
   }
@@ -86,7 +87,7 @@ async function runStaticChecks() {
   }
 }
 
-/** Beside the other groups, which use the processor all the time; this one mostly waits for a window and so goes first when it does not. */
+/** After the other groups, which use the processor all the time: a person's window does not compete with them either. */
 async function runWindowTests(environment) {
   if (!wants('e2e')) return
   const env = await environment

@@ -6,6 +6,7 @@ import type { ExpertRows } from './expert-rows.ts'
 import type { QualityFinding, ServeCommand, UncoveredExpert } from './job.ts'
 import type { FormatBytes } from './plan-summary.ts'
 import type { QualityReport } from './quality-report.ts'
+import type { SmoothingReport } from './smoothing-report.ts'
 import type { VerifyReport } from './verify-report.ts'
 
 /** Grows when a field changes its meaning or is removed; new optional fields leave it. */
@@ -60,6 +61,8 @@ export interface ExportReport {
   readonly repairs: readonly QualityFinding[]
   /** With the export's folder name as path. */
   readonly serveCommands: readonly ServeCommand[]
+  /** Absent for a recipe that rescales no input channels. */
+  readonly smoothing?: SmoothingReport | undefined
   /** Absent when it was not measured. */
   readonly quality?: QualityReport | undefined
   readonly verification?: VerifyOutcome | undefined

@@ -39,6 +39,16 @@ export interface PlanSummary {
   readonly calibrationSiteCount: number
   /** Data of the calibration, by options, recipe and defaults; undefined without one. */
   readonly calibration?: { readonly samples: number; readonly sequenceLength: number } | undefined
+  /** How input channels are rescaled, and which tensors that rewrites beside the quantized ones; undefined for a recipe without. */
+  readonly smoothing?:
+    | {
+        readonly method: string
+        /** Norms, routers and other unquantized readers. */
+        readonly rewrittenCount: number
+        /** Quantized linears whose inputs are left alone, by name below the layer. */
+        readonly leftAlone: readonly string[]
+      }
+    | undefined
   /** Host memory the run is expected to need at most. */
   readonly peakMemoryBytes: number
   /** Disk that a calibration takes beside the export while it runs, at most; 0 without one. */

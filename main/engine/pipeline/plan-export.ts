@@ -105,14 +105,22 @@ export function planExport(input: PlanInput): ExportPlan {
   }
 }
 
-/** undefined when the method finds nothing to rescale, as SmoothQuant without 8-bit inputs. */
+/** undefined for a recipe that rescales nothing. Throws RECIPE_PATTERN_UNMATCHED for one that finds nothing to rescale. */
 function planSmoothing(
-  { smoothing }: Recipe,
+  { smoothing, name: recipeName }: Recipe,
   groups: readonly SmoothingGroup[],
   { tasks }: PlanDraft,
   { formats }: ResolvedFormats,
 ): PlannedSmoothing | undefined {
-  if (smoothing === undefined || groups.length === 0) return undefined
+  if (smoothing === undefined) return undefined
+  if (groups.length === 0) {
+    throw new AppError('RECIPE_PATTERN_UNMATCHED', {
+      subject: recipeName,
+      problem: `${smoothing.kind} finds no linear whose input channels it could rescale`,
+      remedy:
+        'quantize projections or experts, for smoothquant to 8-bit weights and inputs; or use method: max',
+    })
+  }
   const rewritten = tasks.filter((task) => task.kind === 'copy' && task.fold !== undefined)
   return { method: smoothing, groups, rewrittenCount: rewritten.length, leftAlone: leftAlone(formats) }
 }

@@ -14,6 +14,7 @@ export function planText(summary: PlanSummary): string {
     ['weights', `${formatNumber(summary.bitsPerWeight, 2, 'en')} bits per weight over the whole model`],
     ['tensors', `${formatNumber(summary.tensorCount, 0, 'en')} in ${shardText(summary)}`],
     ['data', dataText(summary)],
+    ...smoothingRows(summary),
     ['memory', `${bytes(summary.peakMemoryBytes)} at most, estimated`],
     ['disk', diskText(summary)],
     ...(summary.estimatedDurationMs === undefined
@@ -50,6 +51,14 @@ function shardText({ shards }: PlanSummary): string {
   const names = shards.slice(0, SHOWN_SHARDS).map(({ fileName }) => fileName)
   const more = shards.length > SHOWN_SHARDS ? ', ...' : ''
   return `${String(shards.length)} file(s): ${names.join(', ')}${more}`
+}
+
+function smoothingRows({ smoothing }: PlanSummary): readonly (readonly [string, string])[] {
+  if (smoothing === undefined) return []
+  const { method, rewrittenCount, leftAlone } = smoothing
+  const alone = leftAlone.length === 0 ? '' : `; inputs of ${leftAlone.join(', ')} left alone`
+  const rewritten = `${formatNumber(rewrittenCount, 0, 'en')} unquantized tensors are rewritten`
+  return [['channels', `rescaled by ${method}, ${rewritten}${alone}`]]
 }
 
 function dataText({ needsCalibration, calibrationSiteCount, calibration }: PlanSummary): string {

@@ -45,6 +45,11 @@ export function summarisePlan(plan: ExportPlan, model: MoeModel, machine: PlanMa
     needsCalibration,
     calibrationSiteCount: plan.calibrationSites.length,
     calibration: needsCalibration ? machine.calibration : undefined,
+    smoothing: plan.smoothing && {
+      method: plan.smoothing.method.kind,
+      rewrittenCount: plan.smoothing.rewrittenCount,
+      leftAlone: plan.smoothing.leftAlone,
+    },
     peakMemoryBytes: peakMemory(plan, model, machine),
     scratchBytes: calibrationDemand(model.text, machine, needsCalibration).diskBytes,
     freeDiskBytes: machine.freeDiskBytes,

@@ -83,7 +83,8 @@ export function parseSmoothingRecord(file: string, bytes: Uint8Array): Smoothing
   let statistics: Uint8Array | undefined
   const { tensors, dataStartBytes } = parseShardHeader(bytes, file, bytes.length)
   for (const { name, dtype, beginBytes, endBytes } of tensors) {
-    const data = bytes.slice(dataStartBytes + beginBytes, dataStartBytes + endBytes)
+    // A copy, aligned and of its own: a Node Buffer's slice would be neither.
+    const data = new Uint8Array(bytes.subarray(dataStartBytes + beginBytes, dataStartBytes + endBytes))
     if (name === STATISTICS && dtype === 'U8') statistics = data
     else if (dtype === 'F64' && name.endsWith(ESTIMATE_SUFFIX)) {
       estimates.set(name.slice(0, -ESTIMATE_SUFFIX.length), estimatesOf(new Float64Array(data.buffer)))

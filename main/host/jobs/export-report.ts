@@ -5,6 +5,7 @@ import { serveCommands } from '../../engine/export/serve-commands.ts'
 import { NodeCheckpointFolder } from '../../engine/io/node/checkpoint-folder.ts'
 import { summarisePlan } from '../../engine/pipeline/summarise-plan.ts'
 import { verifyExport } from '../../engine/verify/verify-export.ts'
+import { smoothingReport } from '../smoothing/smoothing-report.ts'
 import { verifyOutcome } from '../report/verify-outcome.ts'
 import { expertStatistics } from './expert-statistics.ts'
 import { runFindings } from './make-report.ts'
@@ -53,6 +54,7 @@ export async function makeExportReport(parts: RunParts, output: OutputFolder): P
       uncoveredExperts: uncoveredExperts(parts),
     },
     ...runFindings(parts),
+    smoothing: smoothingReport(plan.smoothing, calibrated.smoothing),
     quality: calibrated.quality?.report,
     serveCommands: serveCommands(plan, model, `./${name}`),
     verification: verifyOutcome(verified, 'headers'),

@@ -16,6 +16,22 @@ const engine = z.enum(['vllm', 'sglang', 'trtllm'])
 const severity = z.enum(['error', 'warning', 'info'])
 const measure = { relativeError: number, cosine: number }
 
+const smoothing = z.object({
+  method: z.enum(['awq_lite', 'smoothquant']),
+  leftAlone: list(text),
+  channels: list(
+    z.object({
+      layerIndex: count,
+      name: text,
+      vectorCount: count,
+      scaledCount: count,
+      alpha: z.optional(z.tuple([number, number])),
+      errorWithout: number,
+      errorWith: number,
+    }),
+  ),
+})
+
 const quality = z.object({
   windows: count,
   tokens: count,
@@ -119,6 +135,7 @@ export const exportReportSchema: z.ZodMiniType<ExportReport> = z.object({
   findings: list(finding),
   repairs: list(finding),
   serveCommands: list(z.object({ engine, command: text })),
+  smoothing: z.optional(smoothing),
   quality: z.optional(quality),
   verification: z.optional(verification),
 })

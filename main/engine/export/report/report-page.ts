@@ -9,6 +9,7 @@ import { coverageSection } from './coverage-section.ts'
 import { html, Markup } from './markup.ts'
 import { PAGE_STYLE } from './page-style.ts'
 import { qualitySections } from './quality-section.ts'
+import { smoothingSection } from './smoothing-section.ts'
 import { verificationSection } from './verification-section.ts'
 
 const MAX_FINDINGS = 200
@@ -34,8 +35,8 @@ export function reportPage(report: ExportReport): string {
           <h1>${made.name}</h1>
           <p class="lead">${made.recipe} of ${source.name}, ${made.profile}, ${made.dialect}</p>
           ${verdict(report)} ${facts(report)} ${sizes(report)} ${coverageSection(report)}
-          ${qualitySections(report)} ${verificationSection(report)} ${findings('Findings', report.findings)}
-          ${findings('Repairs', report.repairs)} ${commands(report)}
+          ${smoothingSection(report)} ${qualitySections(report)} ${verificationSection(report)}
+          ${findings('Findings', report.findings)} ${findings('Repairs', report.repairs)} ${commands(report)}
           <p class="lead">${report.producer.name} ${report.producer.version}, report ${report.schema}</p>
         </main>
       </body>
