@@ -4,6 +4,8 @@ import type { GraphVariant } from '../calibration/graph-cache.ts'
 import type { WeightReader } from '../calibration/weight-reader.ts'
 import type { Checkpoint, TensorSlice } from '../checkpoint/checkpoint.ts'
 import type { MoeModel } from '../models/moe-model.ts'
+import { FoldMap } from '../smoothing/fold-map.ts'
+import type { SmoothingVectors } from '../smoothing/smoothing.ts'
 import type { Declaration } from '../verify/declaration.ts'
 import type { ExpectedModel } from '../verify/expected-model.ts'
 import { WindowedReader } from '../verify/windowed-reader.ts'
@@ -18,6 +20,8 @@ export interface EvaluatedModel {
   readonly reader: WeightReader
   /** To be called before a layer runs; undefined: before embedding, final norm and vocabulary projection. */
   prepare(layerIndex: number | undefined): Promise<void>
+  /** f32 [H]: what the export's experts want their inputs divided by, where smoothing has folded that into the norm before them. */
+  expertInputDivisors?(layerIndex: number): Float32Array | undefined
   /** Of the layer that was prepared. */
   variantOf(layerIndex: number | undefined): GraphVariant | undefined
 }
@@ -37,6 +41,8 @@ export interface ExportSource {
   /** Scales of inputs and cache that are not in the files yet, by tensor name, as engines multiply. Default: none. */
   readonly knownScales?: (() => ReadonlyMap<string, number>) | undefined
   readonly expertInputs: ExpertInputArithmetic
+  /** Vectors that its weights were rewritten with. Default: none. */
+  readonly smoothing?: SmoothingVectors | undefined
 }
 
 /** An export, finished or as far as it is written: weights decoded, inputs and cache rounded. Holds nothing of a layer but its places. */
@@ -68,6 +74,12 @@ export class ExportedModel implements EvaluatedModel {
     })
     const variant = await layerRounding({ model: expected, layerIndex, part, scales, expertInputs })
     this.prepared = { layerIndex, variant }
+  }
+
+  expertInputDivisors(layerIndex: number): Float32Array | undefined {
+    const module = `${this.source.expected.prefix}.layers.${String(layerIndex)}.mlp.experts.0.gate_proj`
+    const columns = new FoldMap(this.source.smoothing?.keys() ?? []).foldOf(module)?.columns
+    return columns && this.source.smoothing?.get(columns.key)
   }
 
   variantOf(layerIndex: number | undefined): GraphVariant | undefined {

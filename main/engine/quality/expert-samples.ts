@@ -29,6 +29,7 @@ export class ExpertSamples implements ExpertProbe, ExpertWatch {
   private readonly samples = new Map<number, Sample>()
   private readonly results: ExpertQuality[] = []
   private readonly hiddenSize: number
+  private divisors: Float32Array | undefined
 
   constructor(expertCount: number, hiddenSize: number, rowLimit: number) {
     this.hiddenSize = hiddenSize
@@ -58,9 +59,17 @@ export class ExpertSamples implements ExpertProbe, ExpertWatch {
     sample.length += count
   }
 
+  /** f32 [H] that the quantized experts want their inputs divided by; undefined = nothing. */
+  divideInputs(divisors: Float32Array | undefined): void {
+    this.divisors = divisors
+  }
+
   inputsOf(expert: number): Float32Array<ArrayBuffer> | undefined {
     const sample = this.samples.get(expert)
-    return sample?.inputs.subarray(0, sample.length)
+    const inputs = sample?.inputs.subarray(0, sample.length)
+    const { divisors, hiddenSize } = this
+    if (divisors === undefined) return inputs
+    return inputs?.map((input, place) => input / (divisors[place % hiddenSize] ?? 1))
   }
 
   take(expert: number, outputs: Float32Array): void {

@@ -46,6 +46,7 @@ export async function openEvaluated(
     tensorsOf: (layerIndex) => byLayer.get(layerIndex) ?? new Map(),
     knownScales,
     expertInputs,
+    smoothing: opened.smoothing?.vectors,
   })
   return { evaluated, checkpoint, isExport: true }
 }

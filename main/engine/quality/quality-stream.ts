@@ -77,6 +77,7 @@ export class QualityStream implements Pick<LayerPass, 'exportStates' | 'importSt
     this.samples = this.newSamples()
     try {
       await this.quantized.prepare(layerIndex)
+      samples.divideInputs(this.quantized.expertInputDivisors?.(layerIndex))
       await this.forward.runLayer(layerIndex, IGNORE, { ...control, probe: samples })
     } catch (thrown: unknown) {
       throw asQualityError(layerIndex, AppError.from(thrown))
