@@ -12,6 +12,7 @@ import { NodeCheckpointFolder } from '../../main/engine/io/node/checkpoint-folde
 import { decodeUtf8, parseJsonObject } from '../../main/engine/formats/hf-config/lossless-json.ts'
 import { recogniseModel } from '../../main/engine/models/recognise-model.ts'
 import { parseRecipe } from '../../main/engine/recipes/parse-recipe.ts'
+import { parseSmoothingRecord } from '../../main/engine/smoothing/smoothing-record.ts'
 import { CheckpointTokenizer } from '../../main/engine/tokenizer/checkpoint-tokenizer.ts'
 import { verifyExport } from '../../main/engine/verify/verify-export.ts'
 import { readJournal } from '../../main/host/jobs/journal.ts'
@@ -41,6 +42,7 @@ export async function fuzzTargets(): Promise<readonly FuzzTarget[]> {
     jsonl(),
     tokenIds(),
     amaxDump(),
+    smoothingRecord(),
     journal(join(folder, 'journal.jsonl')),
     receipt(),
     await ipcTarget(),
@@ -238,6 +240,26 @@ function tokenIds(): FuzzTarget {
       if (ids.some((id) => id < 0 || id >= 100))
         throw new Error('an id outside of the vocabulary was accepted')
       return 'read'
+    },
+  }
+}
+
+/** The data are zeros, which no vector may hold: values of 1.0 are written over them. */
+function smoothingRecord(): FuzzTarget {
+  const seed = rawShard(
+    '{"a.norm":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"a.norm.estimate":{"dtype":"F64","shape":[1,3],"data_offsets":[8,32]},"statistics":{"dtype":"U8","shape":[2],"data_offsets":[32,34]}}',
+    34,
+  )
+  new DataView(seed.buffer).setFloat32(seed.length - 34, 1, true)
+  new DataView(seed.buffer).setFloat32(seed.length - 30, 1, true)
+  return {
+    name: 'smoothing-record',
+    kinds: ['input', 'data'],
+    seeds: [seed],
+    repair: withHeaderLength,
+    run(bytes) {
+      parseSmoothingRecord('smoothing.safetensors', bytes)
+      return 'parsed'
     },
   }
 }
